@@ -165,7 +165,7 @@ METHODS = {
         'pixel_entropy',
     ),
     'methods.u2pl.functional': (
-        'best_of_members',
+        'best_per_class',
         'negative_candidates',
         'reliable_cross_entropy',
         'unreliable_contrast',

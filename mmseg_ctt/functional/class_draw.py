@@ -26,10 +26,10 @@ def class_sums(
     """
     feature = feature.detach()
     feature = full_precision(feature)
-    number = torch.arange(num_classes, device=label.device).unsqueeze(1)
-    member = ((label == number) & valid).to(feature.dtype)
+    class_id = torch.arange(num_classes, device=label.device).unsqueeze(1)
+    in_class = ((label == class_id) & valid).to(feature.dtype)
     with torch.autocast(feature.device.type, enabled=False):
-        return member @ feature, member.sum(dim=1)
+        return in_class @ feature, in_class.sum(dim=1)
 
 
 class PixelsByClass(NamedTuple):
@@ -45,17 +45,17 @@ class PixelsByClass(NamedTuple):
     start: Tensor
     number: Tensor
 
-    def draw(self, classes: Tensor, noise: Tensor) -> Tensor:
+    def draw(self, class_id: Tensor, noise: Tensor) -> Tensor:
         """Random pixels of given classes, uniformly and with replacement.
 
         Args:
-            classes (Tensor): int64 classes, broadcast to ``noise``.
+            class_id (Tensor): int64, broadcast to ``noise``.
             noise (Tensor): Numbers in [0, 1).
 
         Returns:
             Tensor: As ``noise``, int64 pixels; of no meaning for a class without one.
         """
-        position = self.start[classes] + draw_index(self.number[classes], noise)
+        position = self.start[class_id] + draw_index(self.number[class_id], noise)
         return self.order[position.clamp_(max=self.order.shape[0] - 1)]
 
 
@@ -91,8 +91,8 @@ def draw_per_class(
         class without a valid pixel, and ``count`` ``(K,)`` int64, valid pixels of each class.
     """
     pixels = pixels_by_class(label, valid, num_classes)
-    number = torch.arange(num_classes, device=label.device).unsqueeze(1)
-    return pixels.draw(number, noise), pixels.number
+    class_id = torch.arange(num_classes, device=label.device).unsqueeze(1)
+    return pixels.draw(class_id, noise), pixels.number
 
 
 @torch.no_grad()

@@ -223,14 +223,14 @@ def _groups(labels: Tensor, weights: Tensor, of_class: Tensor, options: Windows)
         index = torch.arange(len(of_class), device=labels.device).expand(len(labels), -1)
     else:  # a group for every pixel; those that repeat one do not count
         index = labels
-    member = labels.unsqueeze(1) == index.unsqueeze(2)
+    in_group = labels.unsqueeze(1) == index.unsqueeze(2)
     of_pixel = weights * _gaussian(position, options).to(weights.dtype)
-    average = member * of_pixel.unsqueeze(1)
-    norm = ((member * weights.unsqueeze(1)) if options.by_count else average).sum(2)
+    average = in_group * of_pixel.unsqueeze(1)
+    norm = ((in_group * weights.unsqueeze(1)) if options.by_count else average).sum(2)
     average /= norm.clamp(min=torch.finfo(norm.dtype).tiny).unsqueeze(2)
     present = norm > 0
     if index is labels:
-        present &= ~(member & (position < position.unsqueeze(1))).any(2)
+        present &= ~(in_group & (position < position.unsqueeze(1))).any(2)
     index = index.clamp(min=0)
     return Groups(index, average, of_class[index] * present)
 

@@ -81,9 +81,9 @@ def select_per_class(
     """
     total = label.shape[-1]
     kept = min(budget, total)
-    number = torch.arange(num_classes, device=label.device).unsqueeze(1)
+    class_id = torch.arange(num_classes, device=label.device).unsqueeze(1)
     label = torch.where(valid, label, -1).unsqueeze(-2)
-    value, index = score.unsqueeze(-2).masked_fill(label != number, -torch.inf).topk(kept)
+    value, index = score.unsqueeze(-2).masked_fill(label != class_id, -torch.inf).topk(kept)
     taken = value > -torch.inf
     by_position = torch.where(taken, index, total).sort().values
     full = taken.all(dim=-1, keepdim=True)

@@ -37,12 +37,12 @@ def frozen_without_weights(model: Any) -> Dict[str, str]:
     Args:
         model (SemiSegmentor): Whose teachers.
     """
-    advice = (
+    remedy = (
         'model.frozen_teachers: set load_from=FILE, a plain segmentor of these classes (as '
         'export_segmentor.py writes it) or a run with teachers, or remove it'
     )
     return {
-        name: advice
+        name: remedy
         for name, member in model.members.items()
         if name.startswith('teacher') and member.follows is None and _is_random(model.member(name))
     }
@@ -62,9 +62,9 @@ def check_given(model: Any) -> None:
     Raises:
         ValueError: Names the member, and what to set.
     """
-    for name, advice in getattr(model, 'members_to_load', {}).items():
+    for name, remedy in getattr(model, 'members_to_load', {}).items():
         if name not in model.given:
             raise ValueError(
                 f'no checkpoint has all weights of the network {name}, which never trains, so that '
-                f'the others would learn from random numbers: {advice}'
+                f'the others would learn from random numbers: {remedy}'
             )

@@ -33,8 +33,10 @@ def compile_network(network: nn.Module, model: nn.Module, **options: Any) -> int
     Returns:
         int: Number of compiled parts.
     """
-    parts = [part for name, part in network.named_children() if _is_part(name)]
-    parts = [one for part in parts for one in (part if isinstance(part, nn.ModuleList) else [part])]
+    parts: List[nn.Module] = []
+    for name, child in network.named_children():
+        if _is_part(name):
+            parts += child if isinstance(child, nn.ModuleList) else [child]
     for part in parts:
         classifier = getattr(part, 'conv_seg', None)
         if isinstance(classifier, nn.Module):

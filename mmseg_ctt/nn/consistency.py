@@ -157,28 +157,41 @@ class Consistency(ConfidenceSelection):
                 is multiplied. Defaults to None: 1.
 
         Returns:
-            tuple[Tensor, Tensor]: Loss and ratio of confident pixels among those with a
-            pseudo-label, over all ranks; scalars, or ``(P,)``.
+            tuple[Tensor, Tensor]: Loss and ratio of confident pixels, over all ranks; scalars, or
+            ``(P,)``. The ratio is among all pixels but those of ground truth; padding is among
+            them.
         """
         confident = self.confident(pseudo)
         kept = pseudo.mask_padding(confident) if self.select == 'pixel' else None
         confident = pseudo.of_network(confident)
-        ratio, share, select = _ratio(pseudo, confident), None, self.select
-        if pseudo.true is not None and select != 'pixel':  # true labels count in full
-            of_pseudo = (
-                ratio.unsqueeze(-1) if select == 'ratio' else _image_ratio(pseudo, confident)
-            )
-            share = torch.where(pseudo.true, 1, of_pseudo[..., None, None])
-            select = 'pixel'
-        loss = self._sums(logits, pseudo, kept, align_corners, share)
-        if select == 'image_ratio':
-            loss = loss * _image_ratio(pseudo, confident)
+        ratio = _ratio(pseudo, confident)
+        pixel_factor, image_factor, batch_factor = self._factors(pseudo, confident, ratio)
+        loss = self._sums(logits, pseudo, kept, align_corners, pixel_factor)
+        if image_factor is not None:
+            loss = loss * image_factor
         if image_weight is not None:
             loss = loss * image_weight.detach()
         loss = loss.sum(-1)
-        if select == 'ratio':
-            loss = ratio * loss
+        if batch_factor is not None:
+            loss = batch_factor * loss
         return loss / self._count(pseudo, kept), ratio
+
+    def _factors(
+        self, pseudo: PseudoLabel, confident: Tensor, ratio: Tensor
+    ) -> Tuple[Optional[Tensor], Optional[Tensor], Optional[Tensor]]:
+        """Ratio that ``select`` multiplies the loss by: of pixels, of images, of the batch.
+
+        At most one of them is not None. That of pixels ``([P,] B, H, W)`` is taken where ground
+        truth is mixed in, whose pixels count in full.
+        """
+        if self.select == 'pixel':
+            return None, None, None
+        by_image = self.select == 'image_ratio'
+        factor = _image_ratio(pseudo, confident) if by_image else ratio
+        if pseudo.true is None:
+            return (None, factor, None) if by_image else (None, None, factor)
+        factor = factor if by_image else factor.unsqueeze(-1)
+        return torch.where(pseudo.true, 1, factor[..., None, None]), None, None
 
     def _sums(
         self,
@@ -186,9 +199,9 @@ class Consistency(ConfidenceSelection):
         pseudo: PseudoLabel,
         kept: Optional[Tensor],
         align_corners: bool,
-        share: Optional[Tensor],
+        factor: Optional[Tensor],
     ) -> Tensor:
-        """Loss summed over the pixels of each image, ``([P,] B)``, each times its share."""
+        """Loss summed over the pixels of each image, ``([P,] B)``, each times its factor."""
         hard = self.target == 'hard'
         target = pseudo.label if hard else pseudo.logits
         assert target is not None
@@ -198,28 +211,47 @@ class Consistency(ConfidenceSelection):
         weight = kept
         if self.weighted:
             weight = pseudo.confidence if kept is None else pseudo.confidence * kept
-        if share is not None:
-            weight = share if weight is None else share * weight
+        if factor is not None:
+            weight = factor if weight is None else factor * weight
         reduction = None if self.target != 'squared' else 'mean' if self.class_mean else 'sum'
         return consistency_sums(
             logits, target, self.target, weight, reduction, IGNORE_INDEX, align_corners
         )
 
     def _count(self, pseudo: PseudoLabel, kept: Optional[Tensor]) -> Union[int, Tensor]:
-        """Number of pixels that the sum is divided by, averaged over the ranks."""
-        pixels = pseudo.label.shape[-3:].numel()
-        counted = kept if self.normalizer == 'kept' and kept is not None else pseudo.valid
-        if self.normalizer == 'all' or (counted is None and get_world_size() == 1):
-            return pixels
-        if counted is None:  # another rank may have padding, and waits for this one
-            number = pseudo.confidence.new_full(pseudo.label.shape[:-3], pixels)
-        else:
-            number = counted.sum((-3, -2, -1)).float()
-        return mean_over_ranks(number).clamp(min=1)
+        """Number of pixels that the sum is divided by."""
+        if self.normalizer == 'all':
+            return pseudo.label.shape[-3:].numel()
+        by_kept = self.normalizer == 'kept' and kept is not None
+        return mean_pixel_count(pseudo, kept if by_kept else pseudo.valid)
+
+
+def mean_pixel_count(pseudo: PseudoLabel, counted: Optional[Tensor]) -> Union[int, Tensor]:
+    """Number of pixels that count, averaged over the ranks, at least 1.
+
+    Args:
+        pseudo (PseudoLabel): ``([P,] B, H, W)`` maps.
+        counted (Tensor, optional): bool of that shape; None: all. Ranks with None and with a map
+            may meet.
+
+    Returns:
+        int | Tensor: Scalar or ``(P,)``; an int where one process counts all.
+    """
+    pixels = pseudo.label.shape[-3:].numel()
+    if counted is None and get_world_size() == 1:
+        return pixels
+    if counted is None:  # another rank may have padding, and waits for this one
+        number = pseudo.confidence.new_full(pseudo.label.shape[:-3], pixels)
+    else:
+        number = counted.sum((-3, -2, -1)).float()
+    return mean_over_ranks(number).clamp(min=1)
 
 
 def _ratio(pseudo: PseudoLabel, confident: Tensor) -> Tensor:
-    """Ratio of confident pixels over all ranks ``([P,])``, float32, without ground truth."""
+    """Ratio of confident pixels over all ranks ``([P,])``, float32.
+
+    Padding is among the pixels, ground truth is not.
+    """
     if pseudo.true is None:
         return mean_over_ranks(confident.mean((-3, -2, -1), dtype=torch.float32))
     counts = torch.stack([confident, ~pseudo.true]).float().sum((-3, -2, -1))

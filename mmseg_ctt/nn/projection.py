@@ -19,7 +19,7 @@ class PixelProjection(nn.Module):
     Args:
         width (int): Channels of the embedding, kept by the first convolution.
         dim (int): ``D``, channels of the projection.
-        dropout (float): Share of channels that are dropped. Defaults to 0.1 (STPG released code).
+        dropout (float): Ratio of channels that are dropped. Defaults to 0.1 (STPG released code).
         norm_cfg (dict, optional): Of the head whose embedding is read; where that is batch norm
             over all ranks (``SyncBN``), this one is too. Defaults to None: of each rank.
         kernel_size (int): Of the first convolution, odd. Defaults to 3 (U2PL, STPG, ReCo; PixCon:

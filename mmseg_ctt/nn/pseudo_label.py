@@ -1,5 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
-from typing import NamedTuple, Optional, Sequence, Union
+from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -78,30 +78,12 @@ class PseudoLabel(NamedTuple):
 
     def joined(self, other: 'PseudoLabel') -> 'PseudoLabel':
         """The pseudo-labels of two batches of images of one size as those of one batch."""
-        valid = true = logits = None
-        if self.valid is not None or other.valid is not None:
-            valid = torch.cat([_valid(self), _valid(other)])
-        if self.true is not None or other.true is not None:
-            true = torch.cat([_true(self), _true(other)])
-        if self.logits is not None and other.logits is not None:
-            logits = torch.cat([self.logits, other.logits])
-        label = torch.cat([self.label, other.label])
-        confidence = torch.cat([self.confidence, other.confidence])
-        return PseudoLabel(label, confidence, valid, logits, true=true)
+        return _combined(torch.cat, [self, other])
 
     @classmethod
     def stacked(cls, targets: Sequence['PseudoLabel']) -> 'PseudoLabel':
         """Pseudo-labels of images of one size as ``(V, B, H, W)`` maps of ``V`` problems."""
-        label = torch.stack([target.label for target in targets])
-        confidence = torch.stack([target.confidence for target in targets])
-        valid = true = logits = None
-        if any(target.valid is not None for target in targets):
-            valid = torch.stack([_valid(target) for target in targets])
-        if any(target.true is not None for target in targets):
-            true = torch.stack([_true(target) for target in targets])
-        if all(target.logits is not None for target in targets):
-            logits = torch.stack([target.logits for target in targets])  # type: ignore[misc]
-        return cls(label, confidence, valid, logits, true=true)
+        return _combined(torch.stack, targets)
 
     def first(self, number: int) -> 'PseudoLabel':
         """Those of the first images of the batch."""
@@ -116,6 +98,29 @@ class PseudoLabel(NamedTuple):
     def mask_padding(self, mask: Tensor) -> Tensor:
         """``mask`` ``(B, H, W)`` bool, made False in the padding."""
         return mask if self.valid is None else mask & self.valid
+
+
+def _combined(
+    combine: Callable[[List[Tensor]], Tensor], targets: Sequence[PseudoLabel]
+) -> PseudoLabel:
+    """Pseudo-labels as one, each map by ``combine``.
+
+    Where only some have ``valid`` or ``true``, the others are taken to have no padding and no
+    ground truth. ``logits`` and ``bits`` stay where all have them.
+    """
+    maps = dict(
+        label=combine([target.label for target in targets]),
+        confidence=combine([target.confidence for target in targets]),
+    )
+    if any(target.valid is not None for target in targets):
+        maps['valid'] = combine([_valid(target) for target in targets])
+    if any(target.true is not None for target in targets):
+        maps['true'] = combine([_true(target) for target in targets])
+    for name in ('logits', 'bits'):
+        of_all = [getattr(target, name) for target in targets]
+        if all(map_ is not None for map_ in of_all):
+            maps[name] = combine(of_all)
+    return PseudoLabel(**maps)
 
 
 def _valid(pseudo: PseudoLabel) -> Tensor:

@@ -11,7 +11,7 @@ from released_code import close, every_case, rows
 from mmseg_ctt.functional import class_sums
 from mmseg_ctt.methods.u2pl.entropy import entropy_partition, percentiles, pixel_entropy
 from mmseg_ctt.methods.u2pl.functional import (
-    best_of_members,
+    best_per_class,
     negative_candidates,
     reliable_cross_entropy,
     unreliable_contrast,
@@ -85,7 +85,7 @@ def test_queues(case, record_property):
         bank.features[:, : stored.shape[1]] = stored
         bank.count.copy_(before)
         bank.pointer.copy_(before % size)
-        index, taken = best_of_members(member, position, size)  # the last ones
+        index, taken = best_per_class(member, position, size)  # the last ones
         # given in their own order, the bank keeps it, unless it must choose; see below
         index, taken = index.flip(1).flatten(), taken.flip(1).flatten()
         number = torch.arange(classes).repeat_interleave(len(index) // classes)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmseg_ctt.functional import draw_index, draw_per_class
-from mmseg_ctt.methods.u2pl.functional import best_of_members
+from mmseg_ctt.methods.u2pl.functional import best_per_class
 
 K, N = 5, 60
 
@@ -61,15 +61,15 @@ def test_indices_lie_below_the_count():
 
 
 @pytest.mark.parametrize('number', [3, 100])
-def test_best_of_members(number):
+def test_best_per_class(number):
     g = torch.Generator().manual_seed(0)
-    member = torch.rand(K, N, generator=g) < 0.4
-    member[2] = False
+    in_class = torch.rand(K, N, generator=g) < 0.4
+    in_class[2] = False
     score = torch.rand(N, generator=g)
-    index, taken = best_of_members(member, score, number)
+    index, taken = best_per_class(in_class, score, number)
     for c in range(K):
-        own = sorted(member[c].nonzero().flatten().tolist(), key=lambda i: -float(score[i]))
+        own = sorted(in_class[c].nonzero().flatten().tolist(), key=lambda i: -float(score[i]))
         assert index[c][taken[c]].tolist() == own[:number]
         assert taken[c].tolist() == sorted(taken[c].tolist(), reverse=True)
     assert index.shape == (K, min(number, N))
-    assert member.sum(0).max() > 1  # a pixel of several classes
+    assert in_class.sum(0).max() > 1  # a pixel of several classes

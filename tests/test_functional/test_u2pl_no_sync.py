@@ -25,7 +25,7 @@ def calls():
     yield lambda: functional.negative_candidates(prob, label, some, ~some)
     yield lambda: functional.class_sums(feature, label, some, K)
     yield lambda: functional.draw_per_class(label, some, K, noise[..., 0])
-    yield lambda: functional.best_of_members(prob.t() > 0.1, noise.flatten()[:N], 7)
+    yield lambda: functional.best_per_class(prob.t() > 0.1, noise.flatten()[:N], 7)
     yield lambda: functional.unreliable_contrast(
         feature,
         functional.draw_per_class(label, some, K, noise[..., 0])[0],

@@ -297,7 +297,6 @@ def test_class_thresholds_are_certainties_of_bits():
     consistency = CodeConsistency(2, 0.99, thresholds, max_words=1)
     label = torch.tensor([[[0, 0, 0, 255]]])
     scores = torch.tensor([5.0, -5.0]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
-    consistency.update(label, torch.ones(1, 1, 4))  # of classes: no certainty of bits
     targets = consistency.targets(logits, scores, code, label)
     mean = logits[0, 0, 0, :3].sigmoid().mean()
     torch.testing.assert_close(

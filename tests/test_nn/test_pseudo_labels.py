@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import pytest
 import torch
 
 from mmseg_ctt.nn.augmentation import Mix, View
@@ -67,6 +68,18 @@ def test_padding_of_one_of_two_batches():
 
 def test_logits_are_joined_where_both_have_them():
     assert pseudo(soft=True).joined(pseudo(1)).logits is None
+
+
+@pytest.mark.parametrize('combine', ['joined', 'stacked'])
+def test_bits_are_kept_where_all_have_them(combine):
+    bits = torch.randint(-1, 2, (2, 2, 7, *SHAPE[1:]), dtype=torch.int8)
+    first, second = (pseudo(i)._replace(bits=bits[i]) for i in range(2))
+    if combine == 'joined':
+        assert torch.equal(first.joined(second).bits, bits.flatten(0, 1))
+        assert first.joined(pseudo(1)).bits is None
+    else:
+        assert torch.equal(PseudoLabel.stacked([first, second]).bits, bits)
+        assert PseudoLabel.stacked([first, pseudo(1)]).bits is None
 
 
 def test_true_labels_stay_true_in_a_stack():

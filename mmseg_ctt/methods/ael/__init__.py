@@ -4,7 +4,7 @@
 A mean teacher that pastes, samples and weights classes by how badly the student knows them.
 
 - ``segmentor.py``: the step
-- ``class_confidence.py``: the confidence bank
+- ``class_confidence.py``: moving mean of the confidence of each class
 - ``mixing.py``: Adaptive Copy-Paste and Adaptive CutMix; ``tail_classes.py``: tail from statistics
 - ``loss.py``: sampling and re-weighting of the consistency
 - ``functional.py``: their mathematics

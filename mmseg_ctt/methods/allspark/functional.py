@@ -125,9 +125,9 @@ def queue_sources(label: Tensor, pointer: Tensor, size: int) -> Tuple[Tensor, Te
         ``(K,)`` int64 number of rows of each class.
     """
     classes = torch.arange(len(pointer), device=label.device)
-    member = (label.unsqueeze(1) == classes).long()
-    number = member.sum(dim=0)
-    order = member.cumsum(dim=0).gather(1, label.unsqueeze(1)).squeeze(1) - 1
+    in_class = (label.unsqueeze(1) == classes).long()
+    number = in_class.sum(dim=0)
+    order = in_class.cumsum(dim=0).gather(1, label.unsqueeze(1)).squeeze(1) - 1
     entry = label * size + (pointer[label] + order) % size
     # rows that later ones would replace go to an entry behind all others
     entry = torch.where(order >= number[label] - size, entry, len(pointer) * size)

@@ -29,13 +29,13 @@ def component_boxes(mask: Tensor, min_pixels: float = 1.0) -> Tuple[Tensor, Tens
     batch, height, width = mask.shape
     number = height * width
     root = connected_components(mask).flatten(1)
-    root = root.masked_fill(root < 0, number)  # one more place swallows the rest
+    root = root.masked_fill(root < 0, number)  # one more entry takes the pixels of none
     index = torch.arange(number, device=mask.device).expand(batch, -1)
     bounds = []
     for reduce, start in (('amin', number), ('amax', -1)):
         for position in (index % width, index // width):
-            place = index.new_full((batch, number + 1), start)
-            bounds.append(place.scatter_reduce(1, root, position, reduce)[:, :-1])
+            bound = index.new_full((batch, number + 1), start)
+            bounds.append(bound.scatter_reduce(1, root, position, reduce)[:, :-1])
     pixels = index.new_zeros(batch, number + 1)
     pixels = pixels.scatter_add(1, root, torch.ones_like(index))[:, :-1]
     return torch.stack(bounds, dim=2), pixels >= max(min_pixels, 1)
@@ -70,7 +70,7 @@ def erased_windows(
     corners = boxes.new_zeros(len(boxes), (height + 1) * (width + 1))
     for columns, column_sign in ((start[..., 0], 1), (stop[..., 0], -1)):
         for rows, row_sign in ((start[..., 1], 1), (stop[..., 1], -1)):
-            place = (rows * (width + 1) + columns).masked_fill(~exist, 0)
-            corners.scatter_add_(1, place, exist.long() * (column_sign * row_sign))
+            corner = (rows * (width + 1) + columns).masked_fill(~exist, 0)
+            corners.scatter_add_(1, corner, exist.long() * (column_sign * row_sign))
     count = corners.view(-1, height + 1, width + 1).cumsum(1).cumsum(2)
     return count[:, :height, :width] > 0

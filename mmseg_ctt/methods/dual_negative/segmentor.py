@@ -9,10 +9,10 @@ inside ``forward(mode='loss')``:
 2. Their mean probability gives each pixel a label, a confidence and a few negative classes, none
    of them the most probable one.
 3. The strong view is the weak one after ClassMix, colour jitter and blur; all of 2 is mixed along.
-4. A pixel is positive where its peer is confident; with ``two_views``, where the peer predicts the
-   same on both views and is confident on one of them (released code).
+4. A pixel is confident where its peer is; with ``two_views``, where the peer predicts the same on
+   both views and is confident on one of them (released code).
 5. Every student sees the labelled images and the strong view.
-6. Losses of each student: supervised; cross-entropy to the peer's label on positive pixels;
+6. Losses of each student: supervised; cross-entropy to the peer's label on confident pixels;
    negative learning, the classes of 2, on all other pixels.
 """
 
@@ -46,19 +46,19 @@ SCHEDULES = ('together', 'turns')
 
 
 class Target(NamedTuple):
-    """Positive and negative pseudo-labels.
+    """Pseudo-labels of both kinds: the class of a pixel, and classes that it is not.
 
     Attributes:
-        positive (PseudoLabel): ``(B, H, W)`` maps.
-        negative (Tensor): ``(B, K, H, W)`` bool, classes that a pixel is not.
+        pseudo (PseudoLabel): ``(B, H, W)`` maps.
+        negative_classes (Tensor): ``(B, K, H, W)`` bool, classes that a pixel is not.
     """
 
-    positive: PseudoLabel
-    negative: Tensor
+    pseudo: PseudoLabel
+    negative_classes: Tensor
 
     def apply_mix(self, view: View) -> 'Target':
         """The target of the images of a strong view."""
-        return Target(self.positive.apply_mix(view), view.apply_mix(self.negative))
+        return Target(self.pseudo.apply_mix(view), view.apply_mix(self.negative_classes))
 
 
 @MODELS.register_module()
@@ -129,19 +129,15 @@ class DualNegativeLabel(SemiSegmentor):
         outputs = self.teacher_outputs(unlabeled=unlabeled)  # 1
         probabilities = self._peer_probabilities(outputs, unlabeled.size)
         targets = [self._target(i, p, unlabeled) for i, p in enumerate(probabilities)]  # 2
-        positives = [target.positive for target in targets]
-        self.consistency.update(
-            torch.stack([positive.label for positive in positives]),
-            torch.stack([positive.confidence for positive in positives]),
-        )
-        view = self.strong_view(unlabeled, targets[0].positive.label)  # 3
+        self._update_thresholds([target.pseudo for target in targets])
+        view = self.strong_view(unlabeled, targets[0].pseudo.label)  # 3
         targets = [target.apply_mix(view) for target in targets]
-        positive = self._positive_pixels(targets, view)  # 4
+        confident = self._confident_pixels([target.pseudo for target in targets], view)  # 4
         students = self.forward_students(labeled, [view])  # 5
         losses: Losses = {}
         for i, (on_labeled, on_strong) in enumerate(students):  # 6
             losses.update(self.supervised_loss(i, on_labeled, labeled))
-            losses.update(self._pseudo_label_losses(i, on_strong, targets[i], positive[i]))
+            losses.update(self._pseudo_label_losses(i, on_strong, targets[i], confident[i]))
         return losses
 
     def _peer_probabilities(self, outputs: Outputs, size: Tuple[int, int]) -> List[Tensor]:
@@ -156,29 +152,35 @@ class DualNegativeLabel(SemiSegmentor):
         ]
 
     def _labels_of(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
-        """Positive labels of the peers of each student, by their names."""
+        """Pseudo-labels of the peers of each student, by their names."""
         names = (name for members in self.graph for name in self.target_names(members))
         probabilities = self._peer_probabilities(outputs, images.size)
         return {name: _most_probable(p, images) for name, p in zip(names, probabilities)}
 
     @torch.no_grad()
     def _target(self, i: int, probability: Tensor, images: Images) -> Target:
-        """Positive and negative pseudo-labels of student ``i``."""
+        """Pseudo-label and negative classes of student ``i``."""
         noise = None
         if self.selection != 'rank':
             stream, size = f'negatives/{i}', probability.shape[2:]
             keys = sample_noise(images.draws, self.num_negatives, stream, probability.device)
             noise = pixel_noise(keys.flatten(), *size).view(*keys.shape, *size)
-        negative = negative_classes(
+        negatives = negative_classes(
             probability, self.num_negatives, self.selection, self.exclude, noise
         )
-        return Target(_most_probable(probability, images), negative)
+        return Target(_most_probable(probability, images), negatives)
 
-    def _positive_pixels(self, targets: Sequence[Target], view: View) -> List[Tensor]:
-        """Pixels ``(B, H, W)`` whose positive label each student takes."""
-        positives = [target.positive for target in targets]
+    def _update_thresholds(self, pseudo: Sequence[PseudoLabel]) -> None:
+        """Let class thresholds, if any, learn from the pseudo-labels of all students."""
+        if self.consistency.class_thresholds is not None:
+            labels = torch.stack([target.label for target in pseudo])
+            confidences = torch.stack([target.confidence for target in pseudo])
+            self.consistency.update(labels, confidences)
+
+    def _confident_pixels(self, pseudo: Sequence[PseudoLabel], view: View) -> List[Tensor]:
+        """Pixels ``(B, H, W)`` bool at which each student learns the pseudo-label."""
         if not self.two_views:
-            return [self.consistency.confident(positive) for positive in positives]
+            return [self.consistency.confident(target) for target in pseudo]
         with torch.no_grad():
             outputs = self.forward_members(self.teaching_members, view.image)
             size = (view.image.shape[2], view.image.shape[3])
@@ -186,23 +188,25 @@ class DualNegativeLabel(SemiSegmentor):
         threshold = self.consistency.confidence_threshold
         return [
             stable(weak.label, weak.confidence, other.indices, other.values, threshold)
-            for weak, other in zip(positives, strong)
+            for weak, other in zip(pseudo, strong)
         ]
 
     def _pseudo_label_losses(
-        self, i: int, output: PixelOutput, target: Target, positive: Tensor
+        self, i: int, output: PixelOutput, target: Target, confident: Tensor
     ) -> Losses:
         """Positive and negative term of one student."""
-        label = target.positive.label
+        label = target.pseudo.label
         logits = self.upsampled(output.logits, (label.shape[1], label.shape[2]))
-        negative = target.positive.mask_padding(~positive)
-        positive = target.positive.mask_padding(positive)
-        values = resized_cross_entropy(logits, label.masked_fill(~positive, IGNORE_INDEX))
-        count = mean_over_ranks(negative.sum().float())
+        learns_negative = target.pseudo.mask_padding(~confident)
+        learns_positive = target.pseudo.mask_padding(confident)
+        values = resized_cross_entropy(logits, label.masked_fill(~learns_positive, IGNORE_INDEX))
+        count = mean_over_ranks(learns_negative.sum().float())
         return {
             f'student{i}.pos': values.sum() / label.numel(),
-            f'student{i}.neg': negative_label_loss(logits, target.negative, negative, count=count),
-            f'student{i}.confident_ratio': mean_over_ranks(positive.float().mean()),
+            f'student{i}.neg': negative_label_loss(
+                logits, target.negative_classes, learns_negative, count=count
+            ),
+            f'student{i}.confident_ratio': mean_over_ranks(learns_positive.float().mean()),
         }
 
     def loss_weight(self, member: str, term: str) -> float:
@@ -217,6 +221,6 @@ class DualNegativeLabel(SemiSegmentor):
 
 
 def _most_probable(probability: Tensor, images: Images) -> PseudoLabel:
-    """Positive labels from probabilities ``(B, K, H, W)``."""
+    """Pseudo-label from probabilities ``(B, K, H, W)``."""
     confidence, label = probability.max(dim=1)
     return PseudoLabel.of(label, confidence, images.valid())

@@ -2,11 +2,10 @@
 from typing import Any, Optional
 
 import torch
-from mmengine.dist import get_world_size
 from torch import Tensor
 
 from ...nn import settings
-from ...nn.consistency import ConfidenceSelection
+from ...nn.consistency import ConfidenceSelection, mean_pixel_count
 from ...nn.pseudo_label import PseudoLabel
 from ...nn.ranks import mean_over_ranks
 from .functional import bit_certainty, reliable_bits
@@ -56,12 +55,14 @@ class CodeConsistency(ConfidenceSelection):
         """Ratio of confident pixels, over all ranks; scalar."""
         return mean_over_ranks(self.confident(pseudo).float().mean())
 
-    def update(self, label: Tensor, confidence: Tensor) -> None:
-        """Nothing: thresholds of classes learn from the certainty of bits, in :meth:`targets`."""
-
     @torch.no_grad()
     def targets(
-        self, bits: Tensor, scores: Tensor, code: Tensor, label: Tensor, learn: bool = True
+        self,
+        bits: Tensor,
+        scores: Tensor,
+        code: Tensor,
+        label: Tensor,
+        update_thresholds: bool = True,
     ) -> Tensor:
         """Targets of bits.
 
@@ -70,13 +71,14 @@ class CodeConsistency(ConfidenceSelection):
             scores (Tensor): ``(B, K, H, W)`` class logits.
             code (Tensor): ``(K, M)`` int8.
             label (Tensor): ``(B, H, W)`` int64 best class, 255 in the padding.
-            learn (bool): Whether thresholds of classes learn from the bits. Defaults to True.
+            update_thresholds (bool): Whether thresholds of classes learn from the certainty of the
+                bits. Defaults to True.
 
         Returns:
             Tensor: ``(B, M, H, W)`` int8, 1, -1 or 0 for none.
         """
-        if learn:
-            super().update(label, bit_certainty(bits).mean(1))
+        if update_thresholds and self.class_thresholds is not None:
+            self.update(label, bit_certainty(bits).mean(1))
         threshold: Any = self.threshold_of(label)
         shared, number = reliable_bits(bits, scores, code, threshold, self.max_words)
         if self.other_bits == 'none':
@@ -97,8 +99,4 @@ class CodeConsistency(ConfidenceSelection):
         """
         assert pseudo.bits is not None
         loss = head.pixel_loss(bits, pseudo.bits, pseudo.label).sum()
-        if pseudo.valid is None and get_world_size() == 1:
-            return loss / pseudo.label.numel()
-        valid = pseudo.valid
-        number = loss.new_tensor(pseudo.label.numel()) if valid is None else valid.sum().float()
-        return loss / mean_over_ranks(number).clamp(min=1)
+        return loss / mean_pixel_count(pseudo, pseudo.valid)

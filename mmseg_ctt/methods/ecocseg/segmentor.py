@@ -5,8 +5,10 @@ One step, everything inside ``forward(mode='loss')``:
 
 1. The teacher takes the weak view of the unlabelled images. The class of a pixel is that of the
    word nearest to its bits.
-2. Bits that the fewest most similar words of a pixel share, and that are certain in the mean, get
-   the value of the words; the other bits of such a pixel their own. Other pixels have no target.
+2. Bit targets. The candidates of a pixel are its r best words; r is the smallest number, at most 8,
+   at which the bits that all candidates share have a mean certainty of 0.95 or more. Shared bits
+   get the shared value, the others the value that the teacher finds more probable. A pixel without
+   such an r has no target.
 3. Two strong views are the weak one after colours, blur and CutMix with the batch in reverse order;
    labels and targets are mixed along.
 4. The student takes the labelled images and both views, of which each has one half of the channels.
@@ -72,23 +74,27 @@ class ECOCSeg(UniMatchV2):
 
     def pseudo_labels(self, outputs: Outputs, images: Images) -> Dict[str, PseudoLabel]:
         """With targets of bits; see :meth:`ForwardPasses.pseudo_labels`."""
-        return self._labels_of(outputs, images, learn=True)
+        return self._labels_of(outputs, images, update_thresholds=True)
 
     def _labels_of(
-        self, outputs: Outputs, images: Images, learn: bool = False
+        self, outputs: Outputs, images: Images, update_thresholds: bool = False
     ) -> Dict[str, PseudoLabel]:
         return {
-            name: pseudo._replace(bits=self.bit_targets(outputs[name][0], pseudo, learn))
+            name: pseudo._replace(
+                bits=self.bit_targets(outputs[name][0], pseudo, update_thresholds)
+            )
             for name, pseudo in super()._labels_of(outputs, images).items()
         }
 
     @torch.no_grad()
-    def bit_targets(self, output: PixelOutput, pseudo: PseudoLabel, learn: bool) -> torch.Tensor:
+    def bit_targets(
+        self, output: PixelOutput, pseudo: PseudoLabel, update_thresholds: bool
+    ) -> torch.Tensor:
         """``(B, M, H, W)`` int8 targets of bits, see :meth:`CodeConsistency.targets`."""
         assert output.embedding is not None
         size, head = pseudo.label.shape[1:], self.code_head
         bits, scores = (head.at_size(map_, size) for map_ in (output.embedding, output.logits))
-        targets = self.consistency.targets(bits, scores, head.code, pseudo.label, learn)
+        targets = self.consistency.targets(bits, scores, head.code, pseudo.label, update_thresholds)
         return targets if pseudo.valid is None else targets * pseudo.valid.unsqueeze(1)
 
     def view_terms(

@@ -134,10 +134,10 @@ class CleanContrast(MemoryContrast):
         output = output.pooled(self.pool)
         feature = unit(rows(self.projection(output.embedding)).float())
         pixels = self._candidates(output, truth, draws)
-        index, number, chosen = self.anchors(pixels, draws)
+        index, class_id, chosen = self.anchors(pixels, draws)
         loss = summed_positives_contrast(
             feature[index],
-            number,
+            class_id,
             self.bank.features.clone(),  # the backward pass reads it after it was written to
             self.bank.filled,
             self.temperature,
@@ -179,13 +179,13 @@ class CleanContrast(MemoryContrast):
         index, chosen = select_per_class(
             pixels.label, pixels.score, pixels.valid, classes, min(budget, len(pixels.label))
         )
-        number = torch.arange(classes, device=index.device).unsqueeze(1).expand_as(index)
-        index, number, chosen = index.flatten(), number.flatten(), chosen.flatten()
+        class_id = torch.arange(classes, device=index.device).unsqueeze(1).expand_as(index)
+        index, class_id, chosen = index.flatten(), class_id.flatten(), chosen.flatten()
         if len(index) > self.max_anchors:
             noise = noise_maps(draws[:1], 1, len(index), 'pixcon/anchors', index.device).flatten()
             kept = torch.where(chosen, noise, -1.0).topk(self.max_anchors).indices
-            index, number, chosen = index[kept], number[kept], chosen[kept]
-        return index, number, chosen
+            index, class_id, chosen = index[kept], class_id[kept], chosen[kept]
+        return index, class_id, chosen
 
     @torch.no_grad()
     def _candidates(self, output: PixelOutput, truth: Tensor, draws: Sequence[Draw]) -> Candidates:

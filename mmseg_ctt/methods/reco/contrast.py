@@ -137,8 +137,10 @@ class RegionalContrast(nn.Module):
             draws[:1], queries, 1 + 2 * self.num_negatives, 'reco/draws', feature.device
         )
         noise = noise.view(self.num_classes, self.num_queries, -1)
-        query, number = draw_per_class(pixels.label, pixels.hard, self.num_classes, noise[..., 0])
-        prototype, present, ratio = class_means(feature, pixels.label, pixels.valid, number)
+        query, num_candidates = draw_per_class(
+            pixels.label, pixels.hard, self.num_classes, noise[..., 0]
+        )
+        prototype, present, ratio = class_means(feature, pixels.label, pixels.valid, num_candidates)
         negative, able = self._negatives(pixels, prototype, noise[..., 1:])
         weight = ratio * able / present.sum().clamp(min=1)
         return regional_contrast(feature, query, prototype, negative, weight, self.temperature)
@@ -165,6 +167,6 @@ class RegionalContrast(nn.Module):
         """Negative keys ``(K, Q, M)``, and which classes have any ``(K,)``."""
         by_class = pixels_by_class(pixels.label, pixels.valid, self.num_classes)
         probability = negative_class_probability(prototype, by_class.number > 0, self.temperature)
-        which, where = noise.chunk(2, dim=2)
-        number = draw_classes(probability, which.flatten(1)).view(which.shape)
-        return by_class.draw(number, where), probability.sum(1) > 0
+        class_noise, pixel_noise = noise.chunk(2, dim=2)
+        class_id = draw_classes(probability, class_noise.flatten(1)).view(class_noise.shape)
+        return by_class.draw(class_id, pixel_noise), probability.sum(1) > 0

@@ -115,8 +115,8 @@ def embeddings_of(path: Path, texts: Sequence[Sequence[str]]) -> Tuple[Tensor, T
         ValueError: If a text is missing.
     """
     known = read_embeddings(path)
-    wanted = [text for entry in texts for text in entry]
-    missing = [text for text in wanted if text not in known]
+    needed = [text for entry in texts for text in entry]
+    missing = [text for text in needed if text not in known]
     if missing:
         raise ValueError(
             f'{KEY}.text_file: {path} has no embedding of {", ".join(map(repr, missing[:5]))}'
@@ -124,4 +124,4 @@ def embeddings_of(path: Path, texts: Sequence[Sequence[str]]) -> Tuple[Tensor, T
             f'{KEY}.texts'
         )
     index = [k for k, entry in enumerate(texts) for _ in entry]
-    return F.normalize(torch.stack([known[text] for text in wanted]), dim=1), torch.tensor(index)
+    return F.normalize(torch.stack([known[text] for text in needed]), dim=1), torch.tensor(index)

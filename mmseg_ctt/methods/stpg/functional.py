@@ -75,11 +75,11 @@ def moving_centroids(
         Tensor: ``(K, D)``, dtype of ``centroids``.
     """
     classes = torch.arange(centroids.shape[0], device=label.device).unsqueeze(1)
-    member = ((label == classes) & valid).to(centroids.dtype)  # (K, N)
+    in_class = ((label == classes) & valid).to(centroids.dtype)  # (K, N)
     with torch.autocast(feature.device.type, enabled=False):
         # a product, not an indexed addition: the order of the sum is fixed on GPUs too
         total = torch.cat(
-            [member @ unit(feature.to(centroids.dtype)), member.sum(dim=1, keepdim=True)], dim=1
+            [in_class @ unit(feature.to(centroids.dtype)), in_class.sum(dim=1, keepdim=True)], dim=1
         )
         total = total if sum_counts is None else sum_counts(total)
         moved = momentum * centroids + (1 - momentum) * unit(total[:, :-1])

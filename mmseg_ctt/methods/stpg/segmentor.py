@@ -65,7 +65,7 @@ class STPG(SemiSegmentor):
     default_augmentation = (dict(type='CutMixing'),)
     parts = ('contrast',)
     reads_embedding = True
-    sections = dict(SemiSegmentor.sections, _pseudo_label_losses='losses')
+    sections = dict(SemiSegmentor.sections, _general_loss='losses', _professional_loss='losses')
     toy_settings = dict(bank=dict(size=2), contrast=dict(threshold=0.2))
 
     def build(self, bank: Optional[dict] = None, contrast: Optional[dict] = None) -> None:
@@ -89,13 +89,15 @@ class STPG(SemiSegmentor):
         teachers = self.teacher_outputs(unlabeled=unlabeled, labeled=labeled)  # 1
         pseudo = self.pseudo_labels(teachers, unlabeled)  # 2
         view = self.strong_view(unlabeled, pseudo[self.graph[GENERAL][0]].label)  # 3
-        students = self.forward_students(labeled, [view])  # 4
         targets = [pseudo[teacher].apply_mix(view) for (teacher,) in self.graph]
+        on_labeled, on_strong = zip(*self.forward_students(labeled, [view]))  # 4
         losses: Losses = {}
-        for i, (on_labeled, _) in enumerate(students):
-            losses.update(self.supervised_loss(i, on_labeled, labeled))
-        losses.update(self._pseudo_label_losses([on_strong for _, on_strong in students], targets))
-        losses.update(self._contrast_losses(students[GENERAL], labeled.labels, targets[GENERAL]))
+        for i, output in enumerate(on_labeled):
+            losses.update(self.supervised_loss(i, output, labeled))
+        losses.update(self._general_loss(on_strong[GENERAL], targets[GENERAL]))  # 5
+        losses.update(self._professional_loss(on_strong[PROFESSIONAL], targets[PROFESSIONAL]))  # 6
+        outputs = on_labeled[GENERAL], on_strong[GENERAL]
+        losses.update(self._contrast_losses(outputs, labeled.labels, targets[GENERAL]))  # 7
         if self.contrast is not None:
             self.contrast.update(teachers[self._memory_teacher][1], labeled.labels)  # 8
         return losses
@@ -114,31 +116,30 @@ class STPG(SemiSegmentor):
             outputs[name] = self.forward_member(name, *(images[key].image for key in sources))
         return outputs
 
-    def _pseudo_label_losses(
-        self, outputs: Sequence[PixelOutput], targets: Sequence[PseudoLabel]
-    ) -> Losses:
-        """General student: all pixels (5). Professional student: agreeing and harder ones (6)."""
-        size = (targets[0].label.shape[1], targets[0].label.shape[2])
-        logits = [self.upsampled(output.logits, size) for output in outputs]
-        label, target = targets[PROFESSIONAL].class_index, targets[PROFESSIONAL]
-        predicted = logits[PROFESSIONAL].detach().argmax(dim=1)
+    def _general_loss(self, output: PixelOutput, target: PseudoLabel) -> Losses:
+        """Cross-entropy of every pixel to its pseudo-label, weighted by confidence."""
+        label = target.class_index
+        logits = self.upsampled(output.logits, (label.shape[1], label.shape[2]))
+        loss = weighted_cross_entropy(logits, label, target.confidence)
+        return {f'student{GENERAL}.general': loss}
+
+    def _professional_loss(self, output: PixelOutput, target: PseudoLabel) -> Losses:
+        """The same of selected pixels: both agree, or the teacher's class has the larger score."""
+        label = target.class_index
+        logits = self.upsampled(output.logits, (label.shape[1], label.shape[2]))
+        predicted = logits.detach().argmax(dim=1)
         score = mismatch_score(label, predicted, self.num_classes, target.valid, sum_over_ranks)
         selected = target.mask_padding(mismatch_selection(label, predicted, score))
-        every = targets[GENERAL]
+        loss = weighted_cross_entropy(logits, label, target.confidence * selected)
         return {
-            f'student{GENERAL}.general': weighted_cross_entropy(
-                logits[GENERAL], every.class_index, every.confidence
-            ),
-            f'student{PROFESSIONAL}.professional': weighted_cross_entropy(
-                logits[PROFESSIONAL], label, target.confidence * selected
-            ),
+            f'student{PROFESSIONAL}.professional': loss,
             f'student{PROFESSIONAL}.selected_ratio': mean_over_ranks(selected.float().mean()),
         }
 
     def _contrast_losses(
         self, outputs: Sequence[PixelOutput], label: Tensor, target: PseudoLabel
     ) -> Losses:
-        """Both contrasts of the general student (7); zeros while switched off."""
+        """Both contrasts of the general student; zeros while switched off."""
         if self.contrast is None:
             return {}
         if self.contrast.active:

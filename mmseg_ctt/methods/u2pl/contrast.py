@@ -15,7 +15,7 @@ from ...nn.memory_contrast import MemoryContrast
 from ...nn.projection import PixelProjection, projected_zero_loss, rows
 from ...nn.rng import Draw, noise_maps
 from .entropy import EntropyPartition
-from .functional import NEGATIVES, best_of_members, negative_candidates, unreliable_contrast
+from .functional import NEGATIVES, best_per_class, negative_candidates, unreliable_contrast
 
 SIZE = 30000  # entries of a queue
 FIRST_RANK, LAST_RANK = 3, 20  # of classes that a pixel is a negative of
@@ -147,16 +147,20 @@ class UnreliableContrast(MemoryContrast):
         shape = bank.num_classes, self.num_anchors, 1 + self.num_negatives
         noise = noise_maps(draws[:1], shape[0] * shape[1], shape[2], 'u2pl/draws', query.device)
         noise = noise.view(shape)
-        anchor, anchors = draw_per_class(pixels.label, candidate, bank.num_classes, noise[..., 0])
+        anchor_index, num_candidates = draw_per_class(
+            pixels.label, candidate, bank.num_classes, noise[..., 0]
+        )
         negative = draw_index(bank.count.view(-1, 1, 1), noise[..., 1:])
-        prototype, present, ratio = class_means(pixels.feature, pixels.label, pixels.low, anchors)
+        prototype, present, ratio = class_means(
+            pixels.feature, pixels.label, pixels.low, num_candidates
+        )
         if self.legacy_index:
             source = (present.cumsum(0) - 1).clamp(min=0)
-            anchor, prototype, ratio = anchor[source], prototype[source], ratio[source]
-        number = present.sum()
-        weight = ratio * (present & (bank.count > 0)) * (number > 1) / number.clamp(min=1)
+            anchor_index, prototype, ratio = anchor_index[source], prototype[source], ratio[source]
+        count = present.sum()
+        weight = ratio * (present & (bank.count > 0)) * (count > 1) / count.clamp(min=1)
         return unreliable_contrast(
-            query, anchor, prototype, bank.features, negative, weight, self.temperature
+            query, anchor_index, prototype, bank.features, negative, weight, self.temperature
         )
 
     def zero_loss(self, outputs: Sequence[PixelOutput]) -> Tensor:
@@ -171,7 +175,7 @@ class UnreliableContrast(MemoryContrast):
             pixels (Pixels): The batch.
             draws (Sequence[tuple[int, int]]): ``(seed, draw number)`` of each of its images.
         """
-        member = negative_candidates(
+        is_negative = negative_candidates(
             pixels.prob,
             pixels.label,
             pixels.known,
@@ -180,13 +184,14 @@ class UnreliableContrast(MemoryContrast):
             self.negative_threshold,
             self.negatives,
         )
-        pixels_each = member.shape[1] // len(draws)
-        score = noise_maps(draws, 1, pixels_each, 'u2pl/keys', member.device).flatten()
+        num_classes, num_pixels = is_negative.shape
+        pixels_each = num_pixels // len(draws)
+        score = noise_maps(draws, 1, pixels_each, 'u2pl/keys', is_negative.device).flatten()
         assert self.bank.budget is not None
-        index, taken = best_of_members(member, score, self.bank.budget)
-        number = torch.arange(len(member), device=index.device).repeat_interleave(index.shape[1])
+        index, taken = best_per_class(is_negative, score, self.bank.budget)
+        class_id = torch.arange(num_classes, device=index.device).repeat_interleave(index.shape[1])
         index = index.flatten()
-        self.bank.update(pixels.feature[index], number, score[index], taken.flatten(), len(draws))
+        self.bank.update(pixels.feature[index], class_id, score[index], taken.flatten(), len(draws))
 
     @torch.no_grad()
     def pixels(

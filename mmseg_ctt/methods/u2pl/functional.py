@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...functional.class_draw import draw_index
 from ...functional.precision import full_precision
 from ...functional.unit import length, unit
 
@@ -92,11 +91,11 @@ def negative_candidates(
     rank = prob.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     own = label.unsqueeze(1) == torch.arange(prob.shape[1], device=prob.device)
     likely = rank < ranks[0]
-    member = known.unsqueeze(1) & likely & ~own
-    member = member | (unreliable.unsqueeze(1) & ~likely & (rank < ranks[1]))
+    is_negative = known.unsqueeze(1) & likely & ~own
+    is_negative = is_negative | (unreliable.unsqueeze(1) & ~likely & (rank < ranks[1]))
     if rule == 'released':
-        member = member & own
-    return (member & (prob < below)).t()
+        is_negative = is_negative & own
+    return (is_negative & (prob < below)).t()
 
 
 def unreliable_contrast(
@@ -138,31 +137,28 @@ def unreliable_contrast(
     dtype = torch.float64 if query.dtype == torch.float64 else torch.float32
     queue = torch.arange(bank.shape[0], device=bank.device).view(-1, 1, 1)
     with torch.autocast(query.device.type, enabled=False):
-        anchors = unit(query.to(dtype)[anchor])  # (K, A, D)
+        feature = unit(query.to(dtype)[anchor])  # (K, A, D)
         keys = bank.detach()[queue, negative].to(dtype)  # (K, A, M, D)
-        positive = (anchors * unit(prototype.detach().to(dtype)).unsqueeze(1)).sum(2)
-        away = torch.einsum('kad,kamd->kam', anchors, keys) / length(keys).squeeze(3)
+        positive = (feature * unit(prototype.detach().to(dtype)).unsqueeze(1)).sum(2)
+        away = torch.einsum('kad,kamd->kam', feature, keys) / length(keys).squeeze(3)
         score = torch.cat([positive.unsqueeze(2), away], dim=2) / temperature
         loss = score.logsumexp(dim=2) - score[..., 0]
         return (loss.mean(dim=1) * weight).sum()
 
 
-draw_slots = draw_index  # the name in 0.1
-
-
 @torch.no_grad()
-def best_of_members(member: Tensor, score: Tensor, number: int) -> Tuple[Tensor, Tensor]:
+def best_per_class(in_class: Tensor, score: Tensor, number: int) -> Tuple[Tensor, Tensor]:
     """Highest scores of every class, where a pixel may belong to several classes.
 
     Args:
-        member (Tensor): ``(K, N)`` bool.
+        in_class (Tensor): ``(K, N)`` bool.
         score (Tensor): ``(N,)`` float.
         number (int): Kept per class.
 
     Returns:
         tuple[Tensor, Tensor]: ``index`` ``(K, n)`` int64 into the pixels, by falling score, with
-        ``n = min(number, N)``, and ``taken`` ``(K, n)`` bool, False behind the last member.
+        ``n = min(number, N)``, and ``taken`` ``(K, n)`` bool, False behind the last of a class.
     """
-    score = torch.where(member, score, -torch.inf)
+    score = torch.where(in_class, score, -torch.inf)
     value, index = score.topk(min(number, score.shape[1]), dim=1)
     return index, value > -torch.inf

@@ -9,9 +9,10 @@ One step, everything inside ``forward(mode='loss')``:
 4. The entropy of the teacher on the strong view splits its pixels: the highest ``alpha_t``
    percent are unreliable, and fewer of them as the training goes on.
 5. Losses: supervised; cross-entropy to the pseudo-labels of the reliable pixels, divided by their
-   ratio; contrast of confident pixels of each class with a queue of pixels that are not of it.
-6. Before that contrast the unreliable pixels enter the queues of the classes that the teacher
-   finds least probable, and labelled ones those of the classes they are mistaken for.
+   ratio.
+6. Unreliable pixels enter the negative queues of the classes that the teacher ranks 3 to 20;
+   labelled pixels enter those of the classes that it confuses with their own.
+7. Contrast of confident pixels of each class with the negative queue of their class.
 
 The teacher follows the student in :class:`TeacherEMAHook`, after each optimiser step.
 """
@@ -126,17 +127,17 @@ class U2PL(SemiSegmentor):
         if self.contrast is not None:
             pixels = self.contrast.pixels(teacher, labeled.labels, target.label, partition)
             self.contrast.update(pixels, labeled.draws + unlabeled.draws)  # 6
-            losses['student0.contrast'] = self.contrast(student, pixels, unlabeled.draws)
+            losses['student0.contrast'] = self.contrast(student, pixels, unlabeled.draws)  # 7
             losses['queue_fill'] = self.contrast.fill_ratio().mean()
         return losses
 
     def forward_teachers(self, images: Mapping[str, Images]) -> Dict[str, List[PixelOutput]]:
         """Output of the teacher for the weak view, in ``label_mode``."""
-        with self._label_mode():
+        with self._teacher_in_label_mode():
             return {TEACHER: self.forward_member(TEACHER, images['unlabeled'].image)}
 
     @contextmanager
-    def _label_mode(self) -> Iterator[None]:
+    def _teacher_in_label_mode(self) -> Iterator[None]:
         """The teacher in ``label_mode``, but for a frozen one, which stays in eval mode."""
         teacher, mode = self.member(TEACHER), self.teacher_mode
         differs = self.label_mode != mode and self.members[TEACHER].follows is not None

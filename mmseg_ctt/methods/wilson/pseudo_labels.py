@@ -8,7 +8,7 @@ from ...functional import pamr
 from ...nn import settings
 from .functional import hard_map
 
-EPS = 1e-6  # share of valid pixels among the neighbours, below which there is none
+EPS = 1e-6  # lowest weight of the valid neighbours that a mean is divided by
 
 
 class Refinement:
@@ -84,7 +84,7 @@ def check_switches(**given: Any) -> None:
     """Refuse settings that must be True or False and are not.
 
     Args:
-        given (Any): By place in ``model``.
+        given (Any): By key in ``model``.
 
     Raises:
         TypeError: Names the key.

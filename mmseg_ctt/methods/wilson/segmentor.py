@@ -4,14 +4,15 @@
 One step, everything inside ``forward(mode='loss')``:
 
 1. The student and the frozen old network see images that have tags of the new classes alone.
-2. The localiser, a head of the training alone, gives a map of every class from the student's last
-   feature map.
-3. CLS: pooled scores of the new classes against the tags.
-4. LOC: maps of the old classes against the old network. ENC: features against the old network's.
-5. From ``pseudo_start`` on the maps, in eval mode and of tagged classes only, are refined by PAMR:
-   pixels that are confidently of a class train the localiser itself (SSS).
-6. SEG: the student learns the maps of the new classes, and the old network for the old ones; the
-   background is the smaller of both.
+2. From ``pseudo_start`` on the localiser, a head of the training alone that reads the student's
+   last feature map, gives maps of the tagged classes in eval mode; PAMR refines them. This comes
+   before 3, which moves the running statistics of the localiser.
+3. The localiser in training mode gives a map of every class.
+4. CLS: pooled scores of the new classes against the tags.
+5. LOC: maps of the old classes against the old network. ENC: features against the old network's.
+6. From ``pseudo_start`` on, SSS: confident pixels of the refined maps of 2 train the localiser.
+7. From there on, SEG: the student learns the maps of 2 for the new classes, and the old network for
+   the old ones; the background is the smaller of both.
 
 The network of the step before comes from ``old_checkpoint``. Prediction needs the student alone.
 """
@@ -93,7 +94,7 @@ class WILSON(TagLearning):
     sections = dict(
         TagLearning.sections,
         _maps='pseudo-labels',
-        _constant_losses='losses',
+        _tag_and_old_network_losses='losses',
         _pseudo_label_losses='losses',
     )
     toy_settings = dict(
@@ -199,17 +200,17 @@ class WILSON(TagLearning):
         (old,) = self.forward_member(OLD, tagged.image)
         features = deepest_map(self.students[0], student.features)
         tags = self._tags(tagged)
-        maps = self._maps(features, tagged, tags) if self.pseudo_start() else None
-        passes = Passes(student, old, self.localizer(features), tagged, tags)  # 2
-        terms = self._constant_losses(passes)  # 3, 4
+        maps = self._maps(features, tagged, tags) if self.pseudo_start() else None  # 2
+        passes = Passes(student, old, self.localizer(features), tagged, tags)  # 3
+        terms = self._tag_and_old_network_losses(passes)  # 4, 5
         if maps is None:
-            off = student.zero_loss() + passes.logits[:0].sum()
-            later, ratio = dict.fromkeys(('sss', 'seg'), off), off.detach()
+            zero = student.zero_loss() + passes.logits[:0].sum()
+            pseudo_label_terms, ratio = dict.fromkeys(('sss', 'seg'), zero), zero.detach()
         else:
-            later, ratio = self._pseudo_label_losses(*maps, passes)  # 5, 6
-        terms.update({term: value for term, value in later.items() if self.weights[term]})
-        found = {f'student0.{term}': value for term, value in terms.items()}
-        return {**found, 'student0.claimed_ratio': ratio}
+            pseudo_label_terms, ratio = self._pseudo_label_losses(*maps, passes)  # 6, 7
+        terms.update({key: term for key, term in pseudo_label_terms.items() if self.weights[key]})
+        losses_of_student = {f'student0.{key}': term for key, term in terms.items()}
+        return {**losses_of_student, 'student0.claimed_ratio': ratio}
 
     def _tags(self, tagged: Images) -> Tensor:
         """``(B, T)`` tags; those of old classes are 0 unless they are used."""
@@ -239,8 +240,8 @@ class WILSON(TagLearning):
             refined = functional.tagged_only(refined, tags)
         return functional.tagged_only(mask, tags), refined
 
-    def _constant_losses(self, passes: Passes) -> Dict[str, Tensor]:
-        """Terms of every iteration: CLS, LOC, ENC."""
+    def _tag_and_old_network_losses(self, passes: Passes) -> Dict[str, Tensor]:
+        """Terms of every iteration: CLS, by the tags; LOC and ENC, by the old network."""
         logits, valid = passes.logits, passes.valid(passes.logits)
         first = 1 if self.use_old_image_labels else self.num_old
         scores = functional.pooled_scores(logits, self.eps, self.focal, valid=valid)
