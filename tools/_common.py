@@ -14,8 +14,12 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, Optional, Union
 from urllib.error import URLError
+
+# for scripts, which import all from here
+from _parser import YesOrNo as YesOrNo
+from _parser import described as described
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -26,7 +30,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
 FLAG: Dict[str, Any] = dict(action='store_true', default=None)  # its default is the library's
-GIVEN = '_given'  # options that a command line has had so far
 GPU_FILES = ('/dev/nvidiactl', '/dev/kfd', '/dev/dxg')  # drivers of Nvidia, AMD, of both in WSL
 REFUSING = ('mmcv', 'mmengine', 'mmseg')  # packages whose assertions are about settings
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, UnpicklingError)
@@ -39,6 +42,15 @@ def run(main: Callable[[], None]) -> None:
     use_huge_pages()
     with errors_in_one_line():
         main()
+
+
+def check_results(folder: Union[str, Path, None], *names: str) -> None:
+    """Raise before measuring where results cannot be written, or would replace earlier ones."""
+    from mmseg_ctt.engine.out_paths import check_new_file
+
+    if folder:
+        for name in names:
+            check_new_file(Path(folder, name))
 
 
 def write_result(path: Path, result: Any) -> None:
@@ -125,38 +137,6 @@ def answer_help(parse_args: Callable[[], argparse.Namespace]) -> None:
         parse_args()
 
 
-class Once(argparse.Action):
-    """``store`` of argparse, which refuses an option that is given twice: one would be unused."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: Optional[str] = None,
-    ) -> None:
-        earlier = vars(namespace).setdefault(GIVEN, set())
-        if option_string and self.dest in earlier:
-            parser.error(f'{option_string} is given twice: leave one')
-        earlier.add(self.dest)
-        setattr(namespace, self.dest, values)
-
-
-class _Parser(argparse.ArgumentParser):
-    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
-        namespace, rest = super().parse_known_args(*args, **kwargs)
-        vars(namespace).pop(GIVEN, None)
-        return namespace, rest
-
-
-def described(header: str) -> argparse.ArgumentParser:
-    """Parser whose help is the header of a script, line by line; no option counts twice."""
-    parser = _Parser(description=header, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in (None, 'store'):
-        parser.register('action', name, Once)
-    return parser
-
-
 def given(args: argparse.Namespace, names: Iterable[str]) -> Dict[str, Any]:
     """Those of some arguments that were given, for the class or function that has their defaults.
 
@@ -176,6 +156,11 @@ class CfgOptions(argparse.Action):
         for word in words:
             if '=' not in word:
                 parser.error(f'--cfg-options takes KEY=VALUE, got {word!r}: it has no "="')
+        earlier = set(getattr(space, self.dest) or ())
+        for key in (word.split('=', 1)[0] for word in words):
+            if key in earlier:
+                parser.error(f'--cfg-options has {key} twice: leave one')
+            earlier.add(key)
         DictAction(self.option_strings, self.dest)(parser, space, words)
 
 

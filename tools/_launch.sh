@@ -8,15 +8,26 @@ usage() {
     exit 2
 }
 
+# with_launcher NAME ARGUMENTS...: arguments of a script, and its launcher if it is not there, in the
+# array ARGUMENTS; no option may be given twice
+with_launcher() {
+    ARGUMENTS=("${@:2}")
+    case " ${*:2} " in
+        *" --launcher $1 "* | *" --launcher=$1 "*) ;;
+        *) ARGUMENTS+=(--launcher "$1") ;;
+    esac
+}
+
 # launch_local SCRIPT GPUS ARGUMENTS...; environment: NNODES NODE_RANK MASTER_ADDR PORT
 launch_local() {
+    with_launcher pytorch "${@:3}"
     exec "$PYTHON" -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node-rank="${NODE_RANK:-0}" \
         --master-addr="${MASTER_ADDR:-127.0.0.1}" \
         --master-port="${PORT:-29500}" \
         --nproc-per-node="$2" \
-        "$TOOLS/$1" "${@:3}" --launcher pytorch
+        "$TOOLS/$1" "${ARGUMENTS[@]}"
 }
 
 # slurm_request PARTITION JOB: what srun and sbatch are asked for, in the array REQUEST
@@ -34,7 +45,8 @@ launch_slurm() {
         export MASTER_PORT="$PORT"
     fi
     slurm_request "$2" "$3"
+    with_launcher slurm "${@:4}"
     # shellcheck disable=SC2086
     exec srun "${REQUEST[@]}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-        "$PYTHON" -u "$TOOLS/$1" "${@:4}" --launcher slurm
+        "$PYTHON" -u "$TOOLS/$1" "${ARGUMENTS[@]}"
 }

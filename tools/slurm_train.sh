@@ -19,12 +19,28 @@ submit() {
         --wrap="REQUEUE=1 exec bash $(printf '%q ' "$tools/slurm_train.sh" "$@")"
 }
 
+# resumed ARGUMENTS...: with --resume in the place of one of the first start, in the array AGAIN
+resumed() {
+    local word skip=0
+    AGAIN=()
+    for word in "$@"; do
+        case "$skip$word" in
+            0--resume) skip=1 ;;
+            0--resume=*) ;;
+            1-* | 0*) AGAIN+=("$word"); skip=0 ;;
+            *) skip=0 ;;  # its checkpoint
+        esac
+    done
+    AGAIN+=(--resume)
+}
+
 train_and_requeue() {
-    local code=0 again=()
+    local code=0
+    AGAIN=("$@")
     if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
-        again=(--resume)
+        resumed "$@"
     fi
-    (launch_slurm train.py "$@" "${again[@]}") || code=$?
+    (launch_slurm train.py "${AGAIN[@]}") || code=$?
     case "$code" in  # 75: saved; 128 + SIGUSR1 or SIGTERM: told before there was anything to save
         75 | 138 | 143)
             echo "slurm_train.sh: code $code, back into the queue"

@@ -2,14 +2,14 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from _common import add_arguments, check_file, load_config, run
+from _common import add_arguments, check_file, described, load_config, run
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test a segmentor.')
+    parser = described('Test a segmentor.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument(

@@ -4,13 +4,13 @@ import os
 import sys
 from typing import List
 
-from _common import add_arguments, load_config, run
+from _common import add_arguments, described, load_config, run
 
 AUTO = 'auto'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a segmentor.')
+    parser = described('Train a segmentor.')
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',

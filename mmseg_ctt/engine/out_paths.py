@@ -2,7 +2,7 @@
 """Checks of paths to write, before hours are spent on what goes there."""
 
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 
 def check_out_folder(path: Union[str, Path]) -> Path:
@@ -36,4 +36,22 @@ def check_out_file(path: Union[str, Path]) -> Path:
     if path.is_dir():
         raise ValueError(f'{path} is a folder: give the name of a file to write, with its ending')
     check_out_folder(path.parent)
+    return path
+
+
+def check_new_file(path: Union[str, Path], overwrite: Optional[bool] = None) -> Path:
+    """Check that a path can be a file, which is not there yet.
+
+    Args:
+        path (str | Path): Of the output.
+        overwrite (bool, optional): Whether a file may be replaced, of programs that have
+            ``--overwrite``. Defaults to None: it may not.
+
+    Raises:
+        ValueError: As in :func:`check_out_file`, or if it exists.
+    """
+    path = check_out_file(path)
+    if path.exists() and not overwrite:
+        more = '' if overwrite is None else ', or --overwrite'
+        raise ValueError(f'{path} exists: give another name{more}')
     return path

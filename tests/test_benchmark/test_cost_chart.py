@@ -77,6 +77,9 @@ def test_finished_benchmarks_are_read(tool, tmp_path, capsys):
         (['--synthetic'], []),
         ([], ['--synthetic']),
         (['--amp', 'bf16'], []),
+        ([], ['--repeats', 50]),
+        (['--repeats', 50], []),
+        (['--repeats', 50], ['--repeats', 20]),
         (['--cfg-options', 'a=1'], []),
         ([], ['--cfg-options', 'a=1']),
         (['--cfg-options', 'a=1'], ['--cfg-options', 'a=2']),
@@ -87,17 +90,29 @@ def test_finished_benchmarks_are_read(tool, tmp_path, capsys):
 )
 def test_earlier_results_of_other_options_are_not_mixed_in(tool, tmp_path, options, others):
     config = written(tmp_path, 'ctt', 3.0)
+    times = options[1] if '--repeats' in options else 10
     path = tmp_path / 'ctt' / 'benchmark.json'
     more = dict(
         amp='bf16' if '--amp' in options else None,
         synthetic='--synthetic' in options,
-        command=shlex.join(['python', 'benchmark_step.py', *options, '--each', 'ctt.py']),
+        iterations=dict(repeats=times, warmup=3),
+        command=shlex.join(['python', 'benchmark_step.py', *map(str, options), '--each', 'ctt.py']),
     )
     path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
     with pytest.raises(ValueError, match='measured with other options: name another --out'):
         tool.call(config, '--out', tmp_path, *others)
     tool.call(config, '--out', tmp_path, *options)
     assert (tmp_path / 'methods.json').is_file()
+
+
+@pytest.mark.parametrize(
+    'repeats, words', [(9, '--repeats=9: a median needs'), ('many', 'invalid int')]
+)
+def test_repeats_are_checked(tool, tmp_path, capsys, repeats, words):
+    """Although all results are there already."""
+    config = written(tmp_path, 'ctt', 3.0)
+    assert tool.exit_code(config, '--out', tmp_path, '--repeats', repeats) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / 'methods.json').exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,7 +107,8 @@ def test_parts_of_labelled_images(tmp_path, columns_of, write_config, capsys):
     config, cfg = write_config(model=toy_ctt(strong_augmentation=steps))
     torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'a.pth')
     for given in ((), ('--checkpoint', tmp_path / 'a.pth')):
-        columns = columns_of(config, '--out', tmp_path / 'out', '-n', 2, *given)
+        out = tmp_path / f'out{len(given)}'
+        columns = columns_of(config, '--out', out, '-n', 2, *given)
         shown = columns['labelled image'].astype(int)
         np.testing.assert_allclose(columns['strong view'].astype(int), shown, atol=1)
         assert (columns['weak view'] != columns['strong view']).any()
@@ -180,3 +182,18 @@ def test_images_with_tags(tmp_path, columns_of, write_config, capsys, kind):
     assert list(captions) == ['tagged image'] and len(captions['tagged image']) >= 3
     assert set(captions['tagged image']) <= {', '.join(names) for names in tags.values()}
     assert 'no strong augmentation' not in capsys.readouterr().out
+
+
+def test_pictures_are_not_replaced(tmp_path, tool, write_config, monkeypatch, capsys):
+    """Each call without --out has a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    config, _ = write_config()
+    folders = []
+    for _ in range(3):
+        folder = tool.module.folder_of(SimpleNamespace(config='configs/toy.py', out=None))
+        folder.mkdir(parents=True)
+        (folder / 'browse.png').write_text('mine')
+        folders.append(folder.as_posix())
+    assert folders == [f'work_dirs/toy/browse{end}' for end in ('', '_2', '_3')]
+    assert tool.exit_code(config, '--out', folders[0]) == 2
+    assert 'browse.png exists: give another name' in capsys.readouterr().err

@@ -60,12 +60,19 @@ def test_tables_and_pictures(tmp_path, tool, capsys):
     assert 'supervised' in printed and str(out) in printed.replace('\n', '')
 
 
-def test_a_run_that_only_validates(tmp_path, tool):
+def test_a_run_that_only_validates(tmp_path, tool, capsys):
     write_toy_data(tmp_path / 'data')
     none = dict(test_dataloader=None, test_evaluator=None, test_cfg=None)
     entry, scores = make_run(tmp_path, 'plain', model=toy_segmentor(), **none)
-    tool.call(f'plain={entry}', '--out', tmp_path / 'out', '--images', 0)
-    found = json.loads((tmp_path / 'out/comparison.json').read_text())
+    out = tmp_path / 'out'
+    out.mkdir()
+    record = tool.module.record_of([('plain', *entry.split(':'))], 'val', out)
+    (out / 'runs.json').write_text(record)
+    (out / 'pictures.png').write_text('of an earlier call for this run')
+    tool.call(f'plain={entry}', '--out', out, '--images', 0)
+    assert not (out / 'pictures.png').exists() and (out / 'runs.json').read_text() == record
+    assert 'pictures' not in capsys.readouterr().out
+    found = json.loads((out / 'comparison.json').read_text())
     assert found['plain'] == pytest.approx({'model': scores['mIoU']}, abs=0.006)
     metrics = evaluate(*entry.split(':'), 'val', tmp_path / 'logs/val')
     assert metrics['model']['mIoU'] == pytest.approx(scores['mIoU'], abs=0.006)
@@ -114,6 +121,32 @@ def test_a_file_in_place_of_the_folder(tmp_path, tool):
     (tmp_path / 'out').touch()
     with pytest.raises(ValueError, match='to be a folder of outputs, and .*out is a file'):
         tool.call('a=a.py:a.pth', '--out', tmp_path / 'out')
+
+
+@pytest.mark.parametrize('file', ['comparison.json', 'comparison.md', 'pictures.png', 'runs.json'])
+def test_files_of_other_runs_are_not_replaced(tmp_path, tool, file):
+    for name in ('a.py', 'a.pth', 'b.pth'):
+        (tmp_path / name).touch()
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / file).write_text('mine')
+    with pytest.raises(ValueError, match=f'{file} exists, and is not of these runs and this set'):
+        tool.call(f'a={tmp_path}/a.py:{tmp_path}/a.pth', '--out', tmp_path / 'out')
+    assert (tmp_path / 'out' / file).read_text() == 'mine'
+
+
+def test_which_comparisons_are_the_same(tmp_path, tool, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out, module = tmp_path / 'w' / 'out', tool.module
+    out.mkdir(parents=True)
+    runs = [('a', 'c.py', 'w/a.pth')]
+    record = module.record_of(runs, 'val', out)
+    (out / 'runs.json').write_text(record)
+    (out / 'comparison.md').touch()
+    same = module.record_of([('a', f'{tmp_path}/c.py', f'{tmp_path}/w/a.pth')], 'val', out)
+    module.check_earlier(out, same)
+    for others, eval_set in ((runs, 'test'), ([('a', 'c.py', 'w/b.pth')], 'val'), (2 * runs, '')):
+        with pytest.raises(ValueError, match='runs.json exists'):
+            module.check_earlier(out, module.record_of(others, eval_set, out))
 
 
 def test_scores_of_members(tool):

@@ -226,6 +226,16 @@ def test_files_are_not_replaced(call, folders):
     assert json.loads((folders / 's.json').read_text())['number_of_cases'] == 2
 
 
+@pytest.mark.parametrize('more', [(), ('--overwrite',)])
+def test_outputs_are_two_files(call, folders, more):
+    (folders / 'link').symlink_to(folders)
+    with pytest.raises(ValueError, match='--json and --csv are both .*s.json: give one of them'):
+        call('--json', folders / 'link' / 's.json', '--csv', folders / 's.json', *more)
+    with pytest.raises(ValueError, match='out is a folder'):
+        call('--csv', folders / 'out', *more)
+    assert not (folders / 's.json').exists()
+
+
 def move(folders, names):
     """Predictions and labels to other places below their folders; those without one are gone."""
     for part, new in zip(('out', 'labels'), names):

@@ -268,7 +268,7 @@ def test_hidden_blocks(folder, tmp_path, load_tool, capsys):
         for path in (folder / name).iterdir():
             spoil(path, lambda mask: (mask % 2).astype(np.uint8))
     given = [folder / 'img', folder / 'anna', folder / 'ben', '--block', 4, '--limit', 2]
-    file = tmp_path / 'values.json'
+    file = tmp_path / 'new' / 'values.json'
     load_tool('consensus/hidden_blocks').call(*given, '--json', file)
     rows = {
         line.split(' | ')[0].strip('| '): line.split(' | ')[1:]
@@ -306,11 +306,26 @@ def test_images_are_spread_evenly(monkeypatch, load_tool, number, expected):
     assert [case for case, _ in module.chosen('', '', number)] == expected
 
 
+@pytest.mark.parametrize('tool', ['hidden_blocks', 'simulated_raters'])
+@pytest.mark.parametrize(
+    'file, words',
+    [('mine.json', 'mine.json exists: give'), ('mine.json/x', 'mine.json is a file'), ('', 'is a')],
+)
+def test_files_of_values_are_checked_first(tmp_path, load_tool, capsys, tool, file, words):
+    (tmp_path / 'mine.json').write_text('mine')
+    given = ('absent', 'absent', 'absent')[: 3 if tool == 'hidden_blocks' else 2]
+    assert load_tool(f'consensus/{tool}').exit_code(*given, '--json', tmp_path / file) == 2
+    assert words in capsys.readouterr().err
+    assert (tmp_path / 'mine.json').read_text() == 'mine'
+
+
 def test_simulated_raters(folder, load_tool, capsys):
     for path in (folder / 'anna').iterdir():
         spoil(path, lambda mask: (mask % 2).astype(np.uint8))
     script = load_tool('consensus/simulated_raters')
-    assert script.exit_code(folder / 'img', folder / 'anna', '--number', 1) == 0
+    more = ('--number', 1, '--json', folder / 'new' / 'values.json')
+    assert script.exit_code(folder / 'img', folder / 'anna', *more) == 0
+    assert (folder / 'new' / 'values.json').is_file()
     text = capsys.readouterr().out
     assert '| 2 good, 3 noisy | 0.' in text and 'self-consistency of each rater' in text
     assert script.exit_code(folder / 'img', folder / 'anna', '--number', 9) == 2

@@ -59,6 +59,14 @@ def test_figures(folder, tool, capsys):
     assert printed.endswith('Without pixels: z.\n')
 
 
+def test_files_are_not_replaced(folder, tool):
+    text = (folder / 'meta.json').read_text()
+    for more in ((), ('--images',)):
+        with pytest.raises(ValueError, match='meta.json exists: give another name'):
+            tool.call(folder, '--json', folder / 'meta.json', *more)
+    assert (folder / 'meta.json').read_text() == text
+
+
 def test_folder_without_names(folder, tool, capsys):
     (folder / 'meta.json').unlink()
     tool.call(folder / 'masks')

@@ -1,4 +1,5 @@
 # Copyright (c) mmseg_ctt contributors.
+import itertools
 import json
 
 import numpy as np
@@ -35,8 +36,11 @@ def root(tmp_path):
 
 
 def make(root, *more):
-    folders = ('--images', root / 'images', '--labels', root / 'labels')
-    return ('make', *folders, '--patient', '(p[0-9]+)_.', '--out', root / 'out', *more)
+    """Arguments of ``make``; ``more`` counts where both name an option."""
+    usual = {'--images': root / 'images', '--labels': root / 'labels', '--out': root / 'out'}
+    usual['--patient'] = '(p[0-9]+)_.'
+    pairs = [pair for pair in usual.items() if pair[0] not in more]
+    return ('make', *itertools.chain.from_iterable(pairs), *more)
 
 
 def lists(folder):

@@ -48,6 +48,17 @@ def test_writes_a_picture(tool, runs, tmp_path, capsys):
     assert Image.open(out).width == 1200 and str(out) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('given', ['photo.png', 'photo'])
+def test_a_picture_is_not_replaced(tool, runs, tmp_path, given):
+    (tmp_path / 'photo.png').write_text('mine')
+    arguments = (f'a={runs[0]}', '--keys', 'loss', '--out', tmp_path / given)
+    with pytest.raises(ValueError, match='photo.png exists: give another name, or --overwrite'):
+        tool.call(*arguments)
+    assert (tmp_path / 'photo.png').read_text() == 'mine'
+    tool.call(*arguments, '--overwrite')
+    assert Image.open(tmp_path / 'photo.png').width == 1200
+
+
 @pytest.mark.parametrize(
     'change, error, words',
     [

@@ -15,7 +15,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, given, read_config, run, write_result  # noqa: E402
+from _common import (  # noqa: E402
+    add_cfg_options,
+    check_file,
+    check_results,
+    described,
+    given,
+    read_config,
+    run,
+    write_result,
+)
+
+RESULT = 'authors.json'
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,6 +45,7 @@ def main() -> None:
     from mmseg_ctt.lab.benchmark.repeats import check_repeats
 
     check_repeats(args.repeats)
+    check_results(args.out, RESULT)
     check_file(f'{args.folder}/unimatch_v2.py', 'training script of the authors')
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.authors import benchmark_authors
@@ -53,7 +65,7 @@ def main() -> None:
             f'the network, {found["synchronisations"]} synchronisations'
         )
     if args.out:
-        write_result(Path(args.out, 'authors.json'), result)
+        write_result(Path(args.out, RESULT), result)
 
 
 if __name__ == '__main__':

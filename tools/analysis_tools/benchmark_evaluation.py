@@ -16,7 +16,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, add_cfg_options, described, given, read_config, run, write_result  # noqa: E402
+from _common import (  # noqa: E402
+    FLAG,
+    add_cfg_options,
+    check_results,
+    described,
+    given,
+    read_config,
+    run,
+    write_result,
+)
+
+RESULT = 'evaluation.json'
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,6 +84,7 @@ def main() -> None:
     from mmseg_ctt.lab.benchmark.repeats import check_repeats
 
     check_repeats(args.repeats)
+    check_results(args.out, RESULT)
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.evaluation import benchmark_evaluation
 
@@ -81,7 +93,7 @@ def main() -> None:
     print_result(result)
     print_stock(result)
     if args.out:
-        write_result(Path(args.out, 'evaluation.json'), result)
+        write_result(Path(args.out, RESULT), result)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,9 @@ from typing import Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, described, given, read_config, run, write_result  # noqa: E402
+from _common import add_cfg_options, check_results, described, given, read_config, run, write_result  # noqa: E402
+
+RESULT = 'loader.json'
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,6 +68,7 @@ def _ms(seconds: Optional[float]) -> str:
 
 def main() -> None:
     args = parse_args()
+    check_results(args.out, RESULT)
     cfg = read_config(args.config, args.cfg_options)
     from mmseg_ctt.lab.benchmark.loader import benchmark_loader
 
@@ -74,7 +77,7 @@ def main() -> None:
     result.update(config=args.config, command=shlex.join(['python', *sys.argv]))
     print_result(result)
     if args.out:
-        write_result(Path(args.out, 'loader.json'), result)
+        write_result(Path(args.out, RESULT), result)
 
 
 if __name__ == '__main__':

@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('configs', nargs='+', help='config files of trainings')
     parser.add_argument('--out', required=True, help='folder of the results')
-    parser.add_argument('--repeats', help='timed steps of each; default: 10, the fewest')
+    parser.add_argument('--repeats', type=int, help='timed steps of each; default: 10, the fewest')
     parser.add_argument('--synthetic', action='store_true', help='random images and labels')
     parser.add_argument('--amp', choices=('bf16', 'fp16'), help='mixed precision')
     parser.add_argument(
@@ -50,9 +50,11 @@ def parse_args() -> argparse.Namespace:
 
 def check(args: argparse.Namespace) -> None:
     """Raise where the benchmark of a config cannot begin or would replace another."""
-    stems = [Path(config).stem for config in args.configs]
-    if len(set(stems)) < len(stems):
-        raise ValueError('two configs have the same name, so that one would replace the other')
+    from mmseg_ctt.lab.benchmark.repeats import check_repeats
+    from mmseg_ctt.lab.benchmark.several import check_names
+
+    check_repeats(args.repeats)
+    check_names(args.configs)
     missing = next((config for config in args.configs if not Path(config).is_file()), None)
     if missing is not None:
         raise FileNotFoundError(f'there is no config {missing}')
@@ -61,14 +63,18 @@ def check(args: argparse.Namespace) -> None:
 
 def check_earlier(args: argparse.Namespace) -> None:
     """Raise where results of an earlier call, which are kept, are of other options."""
+    from mmseg_ctt.lab.benchmark.repeats import REPEATS
     from mmseg_ctt.lab.benchmark.several import result_file
 
+    usual = dict(amp=None, synthetic=False, command='', iterations=dict(repeats=REPEATS))
+    repeats = REPEATS if args.repeats is None else args.repeats
     for file in (result_file(Path(args.out), config) for config in args.configs):
         if not file.is_file():
             continue
-        old = {'amp': None, 'synthetic': False, 'command': '', **json.loads(file.read_text())}
+        old = {**usual, **json.loads(file.read_text())}
         earlier = old['amp'], old['synthetic'], options_of(old['command'])
-        if earlier != (args.amp, args.synthetic, args.cfg_options):
+        times = old['iterations']['repeats']
+        if (*earlier, times) != (args.amp, args.synthetic, args.cfg_options, repeats):
             raise ValueError(f'{file} was measured with other options: name another --out')
 
 
@@ -82,7 +88,7 @@ def options_of(command: str) -> list:
 def command_of(args: argparse.Namespace) -> list:
     """Command that measures configs, without the configs."""
     command = [sys.executable, str(STEP), '--out', str(args.out)]
-    command += ['--repeats', args.repeats] if args.repeats is not None else []
+    command += ['--repeats', str(args.repeats)] if args.repeats is not None else []
     command += ['--synthetic'] if args.synthetic else []
     command += ['--amp', args.amp] if args.amp else []
     if args.cfg_options:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run, write_result  # noqa: E402
+from _common import check_results, described, run, write_result  # noqa: E402
 
 PARTS = ('contrast', 'ema', 'bank', 'lal', 'chunks')
+RESULT = 'parts.json'
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,6 +50,7 @@ def main() -> None:
     from mmseg_ctt.lab.benchmark.report import print_parts
 
     check_repeats(args.repeats)
+    check_results(args.out, RESULT)
     device = torch.device(get_device())
     repeats = REPEATS if args.repeats is None else args.repeats
     result = dict(
@@ -58,7 +60,7 @@ def main() -> None:
         result[name] = parts.run_in_process(name, device, repeats)
     print_parts(result)
     if args.out:
-        write_result(Path(args.out, 'parts.json'), result)
+        write_result(Path(args.out, RESULT), result)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import described, run, write_result  # noqa: E402
+from _common import check_results, described, run, write_result  # noqa: E402
+
+RESULT = 'scale.json'
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,11 +33,12 @@ def main() -> None:
     from mmseg_ctt.lab.benchmark.report import print_rows
     from mmseg_ctt.lab.benchmark.scale import benchmark_scale
 
+    check_results(args.out, RESULT)
     result = benchmark_scale()
     print_rows('what it costs at scale', result['columns'], result['rows'])
     if args.out:
         result['command'] = shlex.join(['python', *sys.argv])
-        write_result(Path(args.out, 'scale.json'), result)
+        write_result(Path(args.out, RESULT), result)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ python tools/analysis_tools/benchmark_step.py CONFIG [--out DIR] [--synthetic]
 Writes benchmark.json (`floor_ratio` at its top) and benchmark.png into DIR; of several configs with
 `--each`, which are measured one after the other, into DIR/<config>. The floor is the same
 network passes with the losses replaced by a mean of the logits, measured alternately with the step.
-Weights are random, memory banks are full, the contrast is on.
+Weights are random, memory banks are full, the contrast is on. Files that exist are not replaced.
 """
 
 import argparse
@@ -14,16 +14,26 @@ import gc
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Dict, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, add_cfg_options, described, given, read_config, run, write_result  # noqa: E402
+from _common import (  # noqa: E402
+    FLAG,
+    add_cfg_options,
+    check_results,
+    described,
+    given,
+    read_config,
+    run,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 PRECISIONS = ('bf16', 'fp16')
+RESULTS = ('benchmark.json', 'benchmark.png')
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,6 +72,13 @@ def load_config(config: str, args: argparse.Namespace) -> 'Config':
     return cfg
 
 
+def folders_of(args: argparse.Namespace) -> Dict[str, Optional[Path]]:
+    """Folder of the results of each config, or None."""
+    if args.config:
+        return {args.config: Path(args.out) if args.out else None}
+    return {config: Path(args.out, Path(config).stem) for config in args.each}
+
+
 def measure(config: str, out: Optional[Path], args: argparse.Namespace) -> None:
     """Measure a config, print its table and write its files."""
     cfg = load_config(config, args)
@@ -79,10 +96,10 @@ def measure(config: str, out: Optional[Path], args: argparse.Namespace) -> None:
     )
     print_step(result)
     if out is not None:
-        write_result(out / 'benchmark.json', result)
+        write_result(out / RESULTS[0], result)
         title = f'{Path(config).stem}, {result["machine"]["device_name"]}'
-        save_chart(out / 'benchmark.png', result, title)
-        print(f'benchmark.png: {out}')
+        save_chart(out / RESULTS[1], result, title)
+        print(f'{RESULTS[1]}: {out}')
 
 
 def free_memory() -> None:
@@ -97,14 +114,15 @@ def free_memory() -> None:
 def main() -> None:
     args = parse_args()
     from mmseg_ctt.lab.benchmark.repeats import check_repeats
+    from mmseg_ctt.lab.benchmark.several import check_names
 
     check_repeats(args.repeats)
-    out = Path(args.out) if args.out else None
-    if args.config:
-        measure(args.config, out, args)
-    for config in args.each:
-        assert out is not None
-        measure(config, out / Path(config).stem, args)
+    check_names(args.each)
+    folders = folders_of(args)
+    for folder in folders.values():
+        check_results(folder, *RESULTS)
+    for config, folder in folders.items():
+        measure(config, folder, args)
         free_memory()
 
 

@@ -6,26 +6,30 @@ python tools/analysis_tools/compare_runs.py supervised=CONFIG:CHECKPOINT ctt=CON
 
 All runs must have the same images and classes in that set, and an evaluator that gives the mIoU.
 
-Writes comparison.md, comparison.json and pictures.png into DIR.
+Writes comparison.md, comparison.json and pictures.png into DIR, and which runs they are of into
+runs.json. A later call for the same runs and set replaces these files, one for others refuses DIR.
 """
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, read_config, run  # noqa: E402
+from _common import check_file, described, read_config, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
     from mmengine.runner import Runner
 
+RUNS, SCORES, TABLE, PICTURES = 'runs.json', 'comparison.json', 'comparison.md', 'pictures.png'
+
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = described(__doc__)
     parser.add_argument('runs', nargs='+', metavar='NAME=CONFIG:CHECKPOINT')
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument('--eval-set', choices=('val', 'test'), default='val')
@@ -64,6 +68,27 @@ def split_runs(entries: list) -> List[Tuple[str, str, str]]:
     if len(set(names)) < len(names):
         raise ValueError(f'a name is given twice: {names}')
     return runs
+
+
+def record_of(runs: List[Tuple[str, str, str]], eval_set: str, out: Path) -> str:
+    """What a folder compares; paths are relative to it, so that all may be moved together."""
+    files = {
+        name: [os.path.relpath(Path(file).resolve(), out.resolve()) for file in files]
+        for name, *files in runs
+    }
+    return json.dumps(dict(eval_set=eval_set, runs=files), indent=2) + '\n'
+
+
+def check_earlier(out: Path, record: str) -> None:
+    """Raise where files of another comparison, or of something else, would be replaced."""
+    earlier = out / RUNS
+    if earlier.is_file() and earlier.read_bytes() == record.encode():
+        return
+    for name in (RUNS, SCORES, TABLE, PICTURES):
+        if (out / name).exists():
+            raise ValueError(
+                f'{out / name} exists, and is not of these runs and this set: give another --out'
+            )
 
 
 def check_comparable(runs: List[Tuple[str, str, str]], eval_set: str) -> None:
@@ -143,8 +168,9 @@ def images_and_truths(dataset: 'BaseDataset', indices: list) -> Tuple[list, list
 
 
 def write_tables(out: Path, scores: dict, eval_set: str, images: int) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / 'comparison.json').write_text(json.dumps(scores, indent=2) + '\n')
+    from mmseg_ctt.engine.files import write_whole
+
+    write_whole(out / SCORES, json.dumps(scores, indent=2) + '\n')
     lines = [
         f'mIoU on {images} images of the {eval_set} set',
         '',
@@ -156,7 +182,8 @@ def write_tables(out: Path, scores: dict, eval_set: str, images: int) -> None:
         for name, members in scores.items()
         for member, value in members.items()
     ]
-    (out / 'comparison.md').write_text('\n'.join(lines) + '\n')
+    write_whole(out / TABLE, '\n'.join(lines) + '\n')
+    (out / PICTURES).unlink(missing_ok=True)  # of an earlier call with other images
 
 
 def print_table(scores: dict, title: str) -> None:
@@ -174,10 +201,13 @@ def print_table(scores: dict, title: str) -> None:
 def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
+    from mmseg_ctt.engine.files import write_whole
     from mmseg_ctt.engine.out_paths import check_out_folder
     from mmseg_ctt.visualization import colorize, save_grid
 
     out, runs = check_out_folder(args.out), split_runs(args.runs)
+    record = record_of(runs, args.eval_set, out)
+    check_earlier(out, record)
     check_comparable(runs, args.eval_set)
     scores, columns, indices = {}, {}, []
     for name, config, checkpoint in runs:
@@ -187,6 +217,7 @@ def main() -> None:
         count = min(args.images, len(dataset))
         indices = [i * len(dataset) // max(count, 1) for i in range(count)]
         columns[name] = predicted_labels(runner, indices)
+    write_whole(out / RUNS, record)
     write_tables(out, scores, args.eval_set, len(dataset))
     if indices:
         images, truths = images_and_truths(dataset, indices)
@@ -195,9 +226,9 @@ def main() -> None:
             [image, *(colorize(label, palette) for label in labels)]
             for image, *labels in zip(images, truths, *columns.values())
         ]
-        save_grid(out / 'pictures.png', rows, ['image', 'truth', *columns], classes, palette)
+        save_grid(out / PICTURES, rows, ['image', 'truth', *columns], classes, palette)
     print_table(scores, f'{args.eval_set} set, {len(dataset)} images')
-    print(f'tables and pictures: {out}')
+    print(f'{"tables and pictures" if indices else "tables"}: {out}')
 
 
 if __name__ == '__main__':

@@ -231,7 +231,10 @@ def main() -> None:
     args = parse_args()
     import mmseg_ctt  # noqa: F401
     from mmseg_ctt.datasets.wrappers import leaves
+    from mmseg_ctt.engine.out_paths import check_new_file
 
+    if args.json:
+        check_new_file(args.json)
     source = Path(args.source)
     if args.images:
         result = image_statistics(args, source)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import described, run  # noqa: E402
 
 if TYPE_CHECKING:
     import pytest
@@ -31,7 +31,7 @@ UNKNOWN = 'not stated'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = described(__doc__)
     parser.add_argument(
         'fixtures',
         nargs='?',

@@ -29,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('runs', nargs='+', metavar='NAME=WORK_DIR')
     parser.add_argument('--keys', nargs='+', required=True, help='keys of the panels')
     parser.add_argument('--out', required=True, help='PNG file')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing file')
     return parser.parse_args()
 
 
@@ -69,13 +70,19 @@ def draw(curves: dict, keys: list) -> 'Figure':
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ctt.engine.out_paths import check_new_file
+
+    out = Path(args.out)
+    out = check_new_file(out if out.suffix else out.with_suffix('.png'), args.overwrite)
     curves = read(named_folders(args.runs))
     known = {key for run_curves in curves.values() for key in run_curves}
     missing = [key for key in args.keys if key not in known]
     if missing:
         raise ValueError(f'no run recorded {missing[0]!r}; known keys are {sorted(known)}')
-    draw(curves, args.keys).savefig(args.out, dpi=120)
-    print(f'written: {args.out}')
+    figure = draw(curves, args.keys)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=120)
+    print(f'written: {out}')
 
 
 if __name__ == '__main__':

@@ -17,11 +17,13 @@ one that another process runs is skipped. A failed run is reported and the other
                                        for those with '{baseline}', once the baseline is done
   --eval-sets val test                 also on the test set; nothing is trained again for it
   --cfg-options KEY=VALUE              for this machine, such as train_dataloader.num_workers=0
-  --merge OTHER.csv                    add rows measured elsewhere
+  --merge OTHER.csv                    add all rows measured elsewhere instead of running
   --table [--member ensemble] [--classes SPLIT]   tables of the rows so far, in markdown; rows of
                                        runs that the matrix, or --only, does not name do not count
 
-Exit status: 0 all selected runs have their rows, 1 some do not, 2 wrong arguments or files.
+--dry-run, --sbatch, --merge and tables run nothing; one of them at a time, and options that it does
+not read are errors. Exit status: 0 it is done, for runs: all selected ones have their rows; 1 some
+of them do not; 2 wrong arguments or files.
 Paths of configs are relative to the root of the repository: start it there.
 """
 
@@ -36,6 +38,7 @@ from typing import TYPE_CHECKING, Dict, List
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import add_cfg_options, described, one_line, run  # noqa: E402
+from _matrix_arguments import PRINTED, check_args, check_table  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.engine.processes import Resources
@@ -53,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('matrix', help='file such as configs/matrices/camvid.yaml')
     parser.add_argument('--out', help='CSV of the results; default: that of the matrix')
     parser.add_argument('--work-dir', help='folder of the runs; default: that of the matrix')
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time')
+    parser.add_argument('--jobs', type=int, help='runs at a time; default: 1')
     parser.add_argument(
         '--gpus',
         help='comma separated; one run at a time on each entry, so 0,0,1 runs two on GPU 0',
@@ -70,10 +73,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--table',
         nargs='?',
-        const='-',
+        const=PRINTED,
         metavar='FILE',
-        help='print the tables, or write them to a file',
+        help='print the tables, or write them to a new file',
     )
+    parser.add_argument('--overwrite', action='store_true', help='replace the file of --table')
     parser.add_argument(
         '--member',
         help='member that represents every method: student0, teacher1, ensemble, students (their '
@@ -86,7 +90,7 @@ def parse_args() -> argparse.Namespace:
 def make_pool(args: argparse.Namespace) -> 'List[Resources]':
     from mmseg_ctt.engine.processes import Resources, default_threads
 
-    gpus = args.gpus.split(',') if args.gpus else [None] * args.jobs
+    gpus = args.gpus.split(',') if args.gpus else [None] * (args.jobs or 1)
     if '' in gpus:  # CUDA_VISIBLE_DEVICES='' would mean the CPU
         raise ValueError(f'--gpus {args.gpus}: an entry is empty; write 0,1 or so')
     threads = args.threads or default_threads(len(gpus))
@@ -217,15 +221,14 @@ def run_all(runs: 'List[CellRun]', pool: 'List[Resources]') -> bool:
 
 def main() -> None:
     args = parse_args()
-    for name in ('jobs', 'threads'):
-        number = getattr(args, name)
-        if number is not None and number < 1:
-            raise ValueError(f'--{name} must be positive, got {number}')
+    check_args(args)
     from mmengine.logging import MMLogger
 
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
+    from mmseg_ctt.engine.files import write_whole
+    from mmseg_ctt.engine.out_paths import check_out_file
     from mmseg_ctt.lab.experiments.matrix import check_eval_sets, read_matrix
-    from mmseg_ctt.lab.experiments.results import merge_rows, read_rows
+    from mmseg_ctt.lab.experiments.results import merge_files
     from mmseg_ctt.lab.experiments.runs import CellRun, Workspace
     from mmseg_ctt.lab.experiments.selection import select
 
@@ -240,17 +243,18 @@ def main() -> None:
         args.cfg_options or {},
         matrix.per_class,
     )
+    check_out_file(workspace.out)
     cells = select(matrix.cells, args.only)
-    for path in args.merge or ():
-        if not Path(path).is_file():
-            raise FileNotFoundError(f'--merge: {path} does not exist')
-        merge_rows(workspace.out, read_rows(Path(path)), hashes(matrix, workspace))
+    if args.merge:
+        merge_files(workspace.out, [Path(path) for path in args.merge], hashes(matrix, workspace))
+        return
     if args.table or args.classes:
+        check_table(args, workspace.out)
         text = tables(args, matrix, cells, workspace)
-        if args.table in (None, '-'):
+        if args.table in (None, PRINTED):
             print(text)
         else:
-            Path(args.table).write_text(text)
+            write_whole(Path(args.table), text)
         return
     runs = [CellRun(cell, workspace) for cell in cells]
     if args.dry_run:
@@ -262,8 +266,6 @@ def main() -> None:
                 # its job could begin before that of the baseline has ended
                 left_out = f'# {cell_run.cell}: left out, {cell_run.state()}'
                 print(left_out if cell_run.waits() else sbatch_line(args, cell_run.cell))
-    elif args.merge and not args.only:
-        return
     elif not run_all(runs, make_pool(args)):
         sys.exit(UNFINISHED)
 

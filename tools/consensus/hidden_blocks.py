@@ -48,8 +48,10 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError('give the folders of two raters or more')
     if not 0 < args.part < 1 or args.block < 1 or args.jobs < 1:
         raise ValueError('--part must be in (0, 1), --block and --jobs positive')
-    if args.json is not None and Path(args.json).exists():
-        raise FileExistsError(f'--json {args.json} exists: choose another name')
+    if args.json is not None:
+        from mmseg_ctt.engine.out_paths import check_new_file
+
+        check_new_file(args.json)
 
 
 def table(values: List[Dict[str, Dict[str, float]]]) -> List[str]:
@@ -75,6 +77,7 @@ def plain(values: Dict[str, Dict[str, float]]) -> Dict[str, Dict[str, Optional[f
 def main() -> None:
     args = parse_args()
     check(args)
+    from mmseg_ctt.engine.files import write_whole
     from mmseg_ctt.lab.raters.comparison import hide_in_case
     from mmseg_ctt.label_fusion.cases import find_cases
     from mmseg_ctt.label_fusion.consensus import ConsensusSettings
@@ -94,7 +97,7 @@ def main() -> None:
             print(f'[{len(found)}/{len(cases)}] {case.name}', file=sys.stderr, flush=True)
     if args.json is not None:
         named = {case.name: plain(values) for case, values in zip(cases, found)}
-        Path(args.json).write_text(json.dumps(named, indent=1) + '\n', encoding='utf-8')
+        write_whole(Path(args.json), json.dumps(named, indent=1) + '\n')
     print(*table(found), sep='\n')
 
 

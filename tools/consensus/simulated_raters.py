@@ -81,10 +81,12 @@ def main() -> None:
     args = parse_args()
     if args.number < 1 or args.seeds < 1:
         raise ValueError('--number and --seeds must be positive')
-    if args.json is not None and Path(args.json).exists():
-        raise FileExistsError(f'--json {args.json} exists: choose another name')
+    from mmseg_ctt.engine.files import write_whole
+    from mmseg_ctt.engine.out_paths import check_new_file
     from mmseg_ctt.lab.raters.simulated import PANELS
 
+    if args.json is not None:
+        check_new_file(args.json)
     cases = chosen(args.images, args.masks, args.number)
     values: Dict[str, List[Dict[str, Any]]] = {panel: [] for panel in PANELS}
     for number, (case, loaded) in enumerate(cases):
@@ -94,7 +96,7 @@ def main() -> None:
                 values[panel].append(found)
         print(f'[{number + 1}/{len(cases)}] {case.name}', file=sys.stderr, flush=True)
     if args.json is not None:
-        Path(args.json).write_text(json.dumps(values, indent=1) + '\n', encoding='utf-8')
+        write_whole(Path(args.json), json.dumps(values, indent=1) + '\n')
     print(*rows(values), sep='\n')
 
 

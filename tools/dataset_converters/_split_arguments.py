@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Dict, Sequence
 
-from _common import FLAG, answer_help, given
+from _common import FLAG, answer_help, described, given
 
 # what the ids of masks mean
 LABEL_ARGUMENTS = ('num_classes', 'meta', 'ignore_index', 'reduce_zero_label')
@@ -38,9 +38,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         argparse.Namespace: With ``command``, the name of the sub-command.
     """
-    parser = argparse.ArgumentParser(
-        description='Make, import and verify labelled/unlabelled lists.'
-    )
+    parser = described('Make, import and verify labelled/unlabelled lists.')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     make = commands.add_parser('make', help='draw labelled images at random')
     add_source(make)

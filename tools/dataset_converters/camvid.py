@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, answer_help, errors_in_one_line, given, run  # noqa: E402
+from _common import FLAG, answer_help, described, errors_in_one_line, given, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         argparse.Namespace: The arguments.
     """
-    parser = argparse.ArgumentParser(description='Convert CamVid.')
+    parser = described('Convert CamVid.')
     parser.add_argument('source', type=Path, help='folder with train, trainannot, val, ...')
     parser.add_argument('out', type=Path, help='such as data/camvid')
     parser.add_argument(

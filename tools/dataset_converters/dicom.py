@@ -16,12 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import run  # noqa: E402
+from _common import described, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Convert DICOM series to NIfTI volumes.')
+    parser = described(__doc__)
     parser.add_argument('folder', help='searched with its sub-folders')
     parser.add_argument('out', type=Path, help='folder of the volumes')
     parser.add_argument('--dry-run', action='store_true', help='check and list, write nothing')

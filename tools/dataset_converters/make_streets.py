@@ -16,7 +16,7 @@ from typing import List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, answer_help, errors_in_one_line, given, positive, run  # noqa: E402
+from _common import FLAG, answer_help, described, errors_in_one_line, given, positive, run  # noqa: E402
 
 SETTINGS = dict(  # of the data set, and their help
     seed='not negative; default: 0',
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         argparse.Namespace: The arguments.
     """
-    parser = argparse.ArgumentParser(description='Generate street scenes.')
+    parser = described('Generate street scenes.')
     root = os.environ.get('STREETS_ROOT') or 'data/streets'
     parser.add_argument(
         '--out', type=Path, default=Path(root), help='default: $STREETS_ROOT, or data/streets'

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, given, run  # noqa: E402
+from _common import FLAG, described, given, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.datasets.split_patients import PatientFolder
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line; ``command`` is the name of the sub-command."""
-    parser = argparse.ArgumentParser(description='Lists of volumes or slices by patient.')
+    parser = described('Lists of volumes or slices by patient.')
     commands = parser.add_subparsers(required=True, metavar='COMMAND', dest='command')
     make = commands.add_parser('make', help='draw patients at random')
     add_folders(make, labels_required=True)

@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Tuple
 
+from _common import described
+
 Tables = Mapping[Tuple[str, str], str]  # by path of the page and name of the table
 
 
 def parse_args(description: str) -> argparse.Namespace:
     """Arguments of such a script: ``--check``."""
-    parser = argparse.ArgumentParser(description=description.split('\n')[0])
+    parser = described(description.split('\n')[0])
     parser.add_argument('--check', action='store_true', help='change nothing, compare only')
     return parser.parse_args()
 

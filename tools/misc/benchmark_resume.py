@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_arguments, load_config, run  # noqa: E402
+from _common import add_arguments, described, load_config, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = described(__doc__)
     parser.add_argument('config', nargs='?', help='config file')
     parser.add_argument('--iters', type=int, nargs='+', default=[100, 10_000, 1_000_000])
     parser.add_argument(

@@ -6,26 +6,43 @@ python tools/misc/browse_semi.py CONFIG [--out DIR] [-n 8] [--checkpoint CHECKPO
 Writes DIR/browse.png with a row per pair of images: labelled image, its label, weak view, strong
 view; of images with tags, their names and the maps that the model reads. ClassMix cuts along
 pseudo-labels. With --checkpoint they are those of the model, and drawn; without one the boxes of
-CutMix stand in.
+CutMix stand in. A picture that exists is not replaced.
 """
 
 import argparse
 import sys
+from itertools import chain, count
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, read_config, run  # noqa: E402
+from _common import add_cfg_options, check_file, check_results, described, read_config, run  # noqa: E402
+
+PICTURE = 'browse.png'
 
 
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--checkpoint', help='of a run, for its pseudo-labels')
-    parser.add_argument('--out', help='folder; default: work_dirs/<config name>/browse')
+    parser.add_argument(
+        '--out',
+        help='folder; default: work_dirs/<config name>/browse, and where it has a picture browse_2 '
+        'or so beside it',
+    )
     parser.add_argument('-n', type=int, default=8, help='rows')
     add_cfg_options(parser)
     return parser.parse_args()
+
+
+def folder_of(args: argparse.Namespace) -> Path:
+    """Folder without a picture: the one that was given, or the first of those of a config."""
+    if args.out:
+        check_results(args.out, PICTURE)
+        return Path(args.out)
+    first = Path('work_dirs', Path(args.config).stem, 'browse')
+    others = (first.with_name(f'{first.name}_{number}') for number in count(2))
+    return next(folder for folder in chain([first], others) if not (folder / PICTURE).exists())
 
 
 def build_loader(cfg):
@@ -202,6 +219,7 @@ def main() -> None:
         raise ValueError(f'-n must be positive, got {args.n}')
     if args.checkpoint is not None:
         check_file(args.checkpoint, 'checkpoint')
+    out = folder_of(args)
     from mmengine.registry import DefaultScope
 
     from mmseg_ctt.visualization import save_grid
@@ -212,17 +230,16 @@ def main() -> None:
         views = Views(model, args.checkpoint is not None, meta)
         columns, captions = collect(loader, views, args.n)
     report(views)
-    out = Path(args.out or Path('work_dirs', Path(args.config).stem, 'browse'))
     out.mkdir(parents=True, exist_ok=True)
     save_grid(
-        out / 'browse.png',
+        out / PICTURE,
         list(zip(*columns.values())),
         list(columns),
         meta['classes'],
         meta['palette'],
         **(dict(captions=captions) if captions else {}),
     )
-    print(out / 'browse.png')
+    print(out / PICTURE)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (0, 1)
 import _setup_data as data  # noqa: E402
 import _setup_loader  # noqa: E402
 import _setup_model as model  # noqa: E402
-from _common import add_arguments, load_config, one_line, positive, run  # noqa: E402
+from _common import add_arguments, described, load_config, one_line, positive, run  # noqa: E402
 from _setup import SAMPLED, Alert, Setup, Skip  # noqa: E402
 from _words import counted  # noqa: E402
 
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = described(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--all', action='store_true', help=f'read every image and mask, not {SAMPLED} of each set'

@@ -133,15 +133,17 @@ def csv_lines(tables: Dict[str, 'ScoreTable']) -> List[str]:
 
 
 def check_outputs(args: argparse.Namespace) -> None:
-    for path in filter(None, (args.json, args.csv)):
-        if Path(path).exists() and not args.overwrite:
-            raise ValueError(f'{path} exists: give another name, or --overwrite')
+    """Raise before hours of scoring where a file cannot be written."""
+    from mmseg_ctt.engine.out_paths import check_new_file
+
+    files = [check_new_file(path, args.overwrite) for path in (args.json, args.csv) if path]
+    if len({file.resolve() for file in files}) < len(files):
+        raise ValueError(f'--json and --csv are both {args.csv}: give one of them another name')
 
 
 def main() -> None:
     args = parse_args()
     check_outputs(args)
-    import mmseg_ctt  # noqa: F401
     from mmseg_ctt.evaluation.volumes import FolderScores, check_comparable, member_table
 
     evaluations = {

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
+from _common import YesOrNo, add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,11 +42,7 @@ def parse_args() -> argparse.Namespace:
         type=float,
         help='factors of the size of the image; default: 0.5 1 1.5 2',
     )
-    parser.add_argument(
-        '--flip',
-        action=argparse.BooleanOptionalAction,
-        help='average flipped images in; default: yes',
-    )
+    parser.add_argument('--flip', action=YesOrNo, help='average flipped images in; default: yes')
     parser.add_argument(
         '--refine', help='none, or pamr: by the colours of the image; default: none'
     )

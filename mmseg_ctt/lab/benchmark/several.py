@@ -41,6 +41,13 @@ def result_file(folder: Path, config: str) -> Path:
     return folder / Path(config).stem / RESULT
 
 
+def check_names(configs: Sequence[str]) -> None:
+    """Raise a ValueError where the results of two configs would go to the same file."""
+    stems = [Path(config).stem for config in configs]
+    if len(set(stems)) < len(stems):
+        raise ValueError('two configs have the same name, so that one would replace the other')
+
+
 def measure_each(
     configs: Sequence[str], folder: Path, command: Sequence[str], limits: Limits, threads: int
 ) -> Tuple[List[Dict[str, Any]], Dict[str, str]]:

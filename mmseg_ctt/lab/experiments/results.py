@@ -68,13 +68,7 @@ def put_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     columns = list(rows[0])
     with locked(path.with_name(f'.{path.name}.lock')):
         old = read_rows(path)
-        if old and list(old[0]) != columns:
-            different = sorted(set(old[0]) ^ set(columns))
-            which = ', '.join(different) or 'the same in another order'
-            raise ValueError(
-                f'{path} has other columns ({which}): choose another '
-                'file with --out for other classes, or set per_class: false in the matrix'
-            )
+        _check_columns(path, old, rows)
         replaced = {_key(row) for row in rows}
         trainings = {run_of(row): _training(row) for row in rows}
         kept = [
@@ -108,6 +102,30 @@ def merge_rows(path: Path, rows: Sequence[Row], current: Mapping[Run, str]) -> N
             if run_of(row) not in measured or row['config_hash'] == current[run_of(row)]
         ],
     )
+
+
+def merge_files(path: Path, others: Sequence[Path], current: Mapping[Run, str]) -> None:
+    """Merge all rows of some files, or none: all are read and checked before the first is merged.
+
+    Args:
+        path (Path): CSV file, as in :func:`put_rows`.
+        others (Sequence[Path]): Other CSV files.
+        current (Mapping[tuple, str]): As for :func:`merge_rows`.
+
+    Raises:
+        FileNotFoundError: If one does not exist.
+        ValueError: As in :func:`put_rows`.
+    """
+    for other in others:
+        if not other.is_file():
+            raise FileNotFoundError(f'--merge: {other} does not exist')
+    tables = [read_rows(other) for other in others]
+    known = read_rows(path)
+    for other, rows in zip(others, tables):
+        _check_columns(other, known, rows)
+        known = known or rows
+    for rows in tables:
+        merge_rows(path, rows, current)
 
 
 def make_rows(
@@ -191,6 +209,17 @@ def mixed_lists(rows: Iterable[Row]) -> List[str]:
 def run_of(row: Mapping[str, object]) -> Run:
     """Method, split and seed of a row."""
     return tuple(str(row[key]) for key in RUN)
+
+
+def _check_columns(path: Path, old: Sequence[Row], new: Sequence[Mapping[str, object]]) -> None:
+    """Raise a ValueError that names a file where two tables differ in their columns."""
+    if old and new and list(old[0]) != list(new[0]):
+        different = sorted(set(old[0]) ^ set(new[0]))
+        which = ', '.join(different) or 'the same in another order'
+        raise ValueError(
+            f'{path} has other columns ({which}): choose another '
+            'file with --out for other classes, or set per_class: false in the matrix'
+        )
 
 
 def _training(row: Mapping[str, object]) -> Tuple[str, ...]:
