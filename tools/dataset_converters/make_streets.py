@@ -54,8 +54,9 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.split_files import write_split
     from mmseg_ctt.datasets.splits import (
         num_from_fraction,
-        write_random_split,
-        write_sequence_split,
+        random_split,
+        sequence_split,
+        write_drawn,
     )
     from mmseg_ctt.datasets.streets_layout import CLASSES
     from mmseg_ctt.lab.street_scenes.drives import DRIVES
@@ -88,13 +89,15 @@ def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
         stems (list[str]): N stems.
         presence (np.ndarray): bool ``(N, K)``.
     """
-    for fraction in FRACTIONS:
-        if num_from_fraction(fraction, len(stems)) < MIN_LABELED:
-            continue
-        for seed in SEEDS:
-            write_random_split(str(folder), stems, presence, fraction, seed, CLASSES)
-    for drive in DRIVES:
-        write_sequence_split(str(folder), stems, presence, [drive.name], CLASSES)
+    source = str(folder), stems, presence
+    splits = [
+        random_split(*source, fraction, seed, CLASSES)
+        for fraction in FRACTIONS
+        if num_from_fraction(fraction, len(stems)) >= MIN_LABELED
+        for seed in SEEDS
+    ]
+    splits += [sequence_split(*source, [drive.name], CLASSES) for drive in DRIVES]
+    write_drawn(splits)
     write_split(folder / 'all', stems, [], dict(kind='all'))
 
 
