@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--timed-images', type=int, help='images of the times; default: 20')
     parser.add_argument(
         '--work-dir',
-        help='default: work_dirs/<name of the config>_distilled; the work_dir of CONFIG is its own',
+        help='default: work_dirs/<name of the config>_distilled, not the work_dir in a config',
     )
     parser.add_argument('--threads', type=positive, help='default: OMP_NUM_THREADS, else all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the trainings')

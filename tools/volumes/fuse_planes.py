@@ -37,7 +37,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tie',
         metavar='NAME',
-        help='plane that decides where votes are equal, not with --fusion soft or intersection; default: the last',
+        help='plane that decides where votes are equal, not with --fusion soft or intersection; '
+        'default: the last',
     )
     parser.add_argument(
         '--clean',
