@@ -121,7 +121,7 @@ def test_seed_draws_other_images(tmp_path: Path):
 
 
 def test_seed_of_no_images(tmp_path: Path):
-    write_folder(tmp_path)
+    KINDS['plain_ids'](tmp_path)
     with pytest.raises(ValueError, match='--seed 3 draws images .* --val 0 keeps none'):
         new_run(tmp_path, val=0, seed=3)
     assert not (tmp_path / 'splits').exists()
