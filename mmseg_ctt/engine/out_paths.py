@@ -49,7 +49,7 @@ def check_plain_name(name: str) -> None:
         ValueError: If it is a path, or empty.
     """
     if not name or name != Path(name).name:
-        raise ValueError(f'--name {name} must be a plain name, not a path')
+        raise ValueError(f'name (--name) {name} must be a plain name, not a path')
 
 
 def check_out_file(path: Union[str, Path]) -> Path:

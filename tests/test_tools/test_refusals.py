@@ -73,7 +73,7 @@ REFUSED = [
     ('analysis_tools/compare_runs a=toy.py:a.pth --out o --images -3', 'must not be negative'),
     (
         'model_converters/export_segmentor toy.py a.pth o --name ../escaped',
-        '--name ../escaped must be a plain name',
+        'name (--name) ../escaped must be a plain name',
     ),
     ('model_converters/publish_model a.pth o --name ../escaped', 'must be a plain name'),
 ]

@@ -4,18 +4,17 @@
 import argparse
 from pathlib import Path
 
-from _common import errors_in_one_line, given
+from _common import given
 from _refusals import refuse_unused
 from _split_report import report
-
-with errors_in_one_line():
-    from mmseg_ctt.datasets.image_files import find_files, find_images
-    from mmseg_ctt.datasets.split_files import file_sha256, write_split
-    from mmseg_ctt.datasets.split_import import AUTO, import_lists, import_permutation
 
 
 def import_command(args: argparse.Namespace) -> None:
     """Convert published lists to stems."""
+    from mmseg_ctt.datasets.image_files import find_files, find_images
+    from mmseg_ctt.datasets.split_files import file_sha256, write_split
+    from mmseg_ctt.datasets.split_import import AUTO, import_lists, import_permutation
+
     fmt = AUTO if args.fmt is None else args.fmt
     if fmt == 'permutation':
         if args.all is None or args.num is None or args.unlabeled:

@@ -11,7 +11,7 @@ from ...deploy.api import load_model
 from ...deploy.export import export_member, read_checkpoint, write_export
 from ...deploy.export.onnx_check import export_checked
 from ...deploy.export.onnx_graph import check_packages
-from ...engine.out_paths import check_out_folder, check_plain_name
+from ...engine.out_paths import check_out_folder
 from ...engine.process_state import process_state_kept
 from .evaluate import files_of
 from .run import TrainingRun
@@ -90,8 +90,6 @@ def export(
         check_packages()
     elif size is not None:
         raise ValueError('size is that of the ONNX graph: give onnx=True too, or leave it out')
-    if name is not None:
-        check_plain_name(name)
     config, weights = files_of(run, checkpoint)
     if out_dir is None and '://' in str(weights):
         raise ValueError('the checkpoint is no file beside which to write: give out_dir')
