@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # Finds the package next to this folder without an installation, from any working directory.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _refusals import refuse_replaced, refuse_two_folders  # noqa: E402
+
 # a KeyError of mmengine's registries for an unknown name
 UNKNOWN_NAME = re.compile(r"\('(\S+ is not in the [\w: ]+ registry)")
 FLAG: Dict[str, Any] = dict(action='store_true', default=None)  # its default is the library's
@@ -172,6 +174,14 @@ def positive(text: str) -> int:
     return number
 
 
+def not_negative(text: str) -> int:
+    """Integer of an argument of which 0 means none."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'must not be negative, got {text}')
+    return number
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     parser.add_argument(
@@ -232,8 +242,11 @@ def load_config(args: argparse.Namespace) -> 'Config':
 
     Raises:
         FileNotFoundError: If the config does not exist.
-        ValueError: If it is no Python or has no model, or the run to resume is in another folder.
+        ValueError: If it is no Python or has no model, an argument replaces a change of it, or the
+            run to resume is in another folder.
     """
+    refuse_two_folders(args)
+    refuse_replaced(args.cfg_options, dict(launcher='--launcher'))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher

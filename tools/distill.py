@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from _common import FLAG, add_cfg_options, check_file, described, given, positive, read_config, run
+from _refusals import refuse_two_folders
 from self_train import run_rounds
 
 SETTINGS = ('member', 'confidence_threshold', 'baseline', 'timed_images')
@@ -42,7 +43,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--confidence-threshold', type=float, help='default: 0, all pixels count')
     parser.add_argument('--baseline', **FLAG, help='train on the labels alone as well')
     parser.add_argument('--timed-images', type=int, help='images of the times; default: 20')
-    parser.add_argument('--work-dir', help='default: work_dirs/<name of the config>_distilled')
+    parser.add_argument(
+        '--work-dir',
+        help='default: work_dirs/<name of the config>_distilled, not the work_dir in a config',
+    )
     parser.add_argument('--threads', type=positive, help='default: OMP_NUM_THREADS, else all cores')
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the trainings')
     add_cfg_options(parser)
@@ -83,6 +87,7 @@ def main() -> None:
     checkpoint = args.checkpoint
     if '://' not in checkpoint:
         checkpoint = str(Path(checkpoint).resolve())
+    refuse_two_folders(args)
     options: Dict[str, Any] = dict(args.cfg_options or {})
     check_options(options, args.model)
     if args.model:
@@ -95,7 +100,9 @@ def main() -> None:
         **given(args, SETTINGS),
     )
     name = Path(args.student or args.config).stem
-    run_rounds(cfg, args.work_dir or Path('work_dirs', f'{name}_distilled'), args)
+    # the work_dir of a config is the folder of another run: of the teacher, or the network alone
+    folder = args.work_dir or options.get('work_dir')
+    run_rounds(cfg, folder or Path('work_dirs', f'{name}_distilled'), args)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,10 @@
 # and an interrupted training goes on.
 #   WORK_DIR  results (default work_dirs/quickstart)
 set -euo pipefail
+if [ $# -gt 0 ]; then
+    echo "quickstart.sh takes no arguments, got $1: WORK_DIR=FOLDER names the folder of the results" >&2
+    exit 2
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/setup_env.sh
 work="${WORK_DIR:-work_dirs/quickstart}"

@@ -49,6 +49,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from _common import add_cfg_options, described, positive, read_config, run
+from _refusals import refuse_two_folders
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument('--gpu', help='CUDA_VISIBLE_DEVICES of the training')
     add_cfg_options(parser)
     args = parser.parse_args()
+    refuse_two_folders(args)
     cfg = read_config(args.config, args.cfg_options)
     if 'model' not in cfg or 'train_dataloader' not in cfg:
         raise ValueError(f'the config {args.config} has no model or no train_dataloader')

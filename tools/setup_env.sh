@@ -29,6 +29,9 @@ fi
 python="${PYTHON:-python3}"
 say() { echo "[setup] $*" >&2; }
 fail() { say "$*"; exit 1; }
+if [ $# -gt 0 ]; then
+    fail "setup_env.sh takes no arguments, got $1: PYTHON, TORCH and MMSEG_CTT_VENV are variables"
+fi
 
 constraints="$root/requirements/constraints.txt"
 if [ -n "${TORCH:-}" ]; then

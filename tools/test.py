@@ -3,9 +3,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from _common import add_arguments, check_file, described, load_config, run
+from _refusals import refuse_replaced, refuse_unused
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+WAIT_TIME = 2
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,14 +16,39 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument(
-        '--out', help='folder for the predicted label images and the scores of volumes'
+        '--out', help='new folder for the predicted label images and the scores of volumes'
     )
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds a picture is shown')
+    parser.add_argument('--show-dir', help='new folder for pictures of the predictions')
+    parser.add_argument(
+        '--wait-time', type=float, help=f'seconds a picture is shown; default: {WAIT_TIME}'
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace files in the folders of outputs'
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     add_arguments(parser)
     return parser.parse_args()
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Refuse arguments that would be unused, and folders with outputs of another test."""
+    if args.show and args.show_dir:
+        raise ValueError('--show shows the pictures and --show-dir writes them: give one of them')
+    if not args.show:
+        refuse_unused(args, ('wait_time',), 'no window is shown without --show')
+    replaced = dict.fromkeys(('load_from', 'resume'), 'CHECKPOINT')
+    if args.show_dir:
+        replaced['visualizer.save_dir'] = '--show-dir'
+    if args.out:
+        replaced['test_evaluator.output_dir'] = '--out'
+    refuse_replaced(args.cfg_options, replaced)
+    import mmseg_ctt  # noqa: F401, before anything imports mmseg
+    from mmseg_ctt.engine.out_paths import check_new_folder
+
+    for folder in filter(None, (args.out, args.show_dir)):
+        if not args.overwrite:
+            check_new_folder(folder, '--overwrite')
 
 
 def set_pictures(cfg: 'Config', args: argparse.Namespace) -> None:
@@ -30,7 +58,8 @@ def set_pictures(cfg: 'Config', args: argparse.Namespace) -> None:
             'default_hooks.visualization=dict(type="SegVisualizationHook")'
         )
     hook = cfg.default_hooks.visualization
-    hook.update(draw=True, show=args.show, wait_time=args.wait_time)
+    wait_time = WAIT_TIME if args.wait_time is None else args.wait_time
+    hook.update(draw=True, show=args.show, wait_time=wait_time)
     hook.setdefault('interval', 1)  # the default of mmseg writes one picture of 50
     if args.show_dir:
         cfg.visualizer.save_dir = args.show_dir
@@ -63,6 +92,7 @@ def set_output(cfg: 'Config', folder: str) -> None:
 def main() -> None:
     args = parse_args()
     check_file(args.checkpoint, 'checkpoint')
+    check_args(args)
     cfg = load_config(args)
     from mmseg_ctt.engine.option_checks import check_evaluated
 

@@ -5,6 +5,7 @@ import sys
 from typing import List
 
 from _common import add_arguments, described, load_config, run
+from _refusals import refuse_replaced
 
 AUTO = 'auto'
 
@@ -43,6 +44,9 @@ def _with_values(given: List[str]) -> List[str]:
 
 def main() -> None:
     args = parse_args()
+    if args.resume is not None:
+        keys = ('resume',) if args.resume == AUTO else ('resume', 'load_from')
+        refuse_replaced(args.cfg_options, dict.fromkeys(keys, '--resume'))
     cfg = load_config(args)
     from mmseg_ctt.engine.precision import set_amp
     from mmseg_ctt.engine.recorded_config import check_work_dir

@@ -10,7 +10,7 @@ the checksums of the lists and how they were made.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from .lists import PathLike, check_names, check_unique, read_list
 from .whole_files import write_together
@@ -21,6 +21,22 @@ LIST_NAMES = ('labeled.txt', 'unlabeled.txt')
 VAL_NAME, TEST_NAME = 'val.txt', 'test.txt'
 ALL_NAMES = (*LIST_NAMES, VAL_NAME, TEST_NAME)
 MANIFEST_NAME = 'manifest.json'
+
+
+class DrawnSplit(NamedTuple):
+    """Split that is not written yet.
+
+    Attributes:
+        folder (str): Where it belongs.
+        labeled (list[str]): Labelled stems.
+        unlabeled (list[str]): Unlabelled stems.
+        facts (dict): For its manifest.
+    """
+
+    folder: str
+    labeled: List[str]
+    unlabeled: List[str]
+    facts: Dict[str, Any]
 
 
 def file_sha256(path: PathLike) -> str:
@@ -84,6 +100,46 @@ def write_split(
             in this split.
     """
     folder = Path(folder)
+    lists = check_split(folder, labeled, unlabeled, overwrite, val, test)
+    manifest = dict(
+        facts or {},
+        rule_version=RULE_VERSION,
+        num_labeled=len(labeled),
+        num_unlabeled=len(unlabeled),
+        stems_sha256=stems_sha256([*labeled, *unlabeled]),
+        files={name: hashlib.sha256(content).hexdigest() for name, content in lists.items()},
+    )
+    text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
+    contents = {folder / name: content for name, content in lists.items()}
+    write_together(contents, folder / MANIFEST_NAME, text.encode('utf-8'))
+    return folder
+
+
+def check_split(
+    folder: PathLike,
+    labeled: Sequence[str],
+    unlabeled: Sequence[str],
+    overwrite: bool = False,
+    val: Optional[Sequence[str]] = None,
+    test: Optional[Sequence[str]] = None,
+) -> Dict[str, bytes]:
+    """Check that :func:`write_split` can write a split, before anything is written.
+
+    Args:
+        folder (str | Path): As of :func:`write_split`, as all of these.
+        labeled (Sequence[str]): Labelled stems.
+        unlabeled (Sequence[str]): Unlabelled stems.
+        overwrite (bool): Whether other lists may be there. Defaults to False.
+        val (Sequence[str], optional): Stems of validation. Defaults to None.
+        test (Sequence[str], optional): Of the test. Defaults to None.
+
+    Returns:
+        dict[str, bytes]: Content of the lists, by their names.
+
+    Raises:
+        ValueError: See :func:`write_split`.
+    """
+    folder = Path(folder)
     stems = [*labeled, *unlabeled, *(val or ()), *(test or ())]
     check_unique(stems, f'the split for {folder}')
     check_names(stems, folder)
@@ -97,18 +153,7 @@ def write_split(
     for name in ALL_NAMES[2:]:
         if name not in lists:
             _check_old_list(folder / name, [*labeled, *unlabeled])
-    manifest = dict(
-        facts or {},
-        rule_version=RULE_VERSION,
-        num_labeled=len(labeled),
-        num_unlabeled=len(unlabeled),
-        stems_sha256=stems_sha256([*labeled, *unlabeled]),
-        files={name: hashlib.sha256(content).hexdigest() for name, content in lists.items()},
-    )
-    text = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
-    contents = {folder / name: content for name, content in lists.items()}
-    write_together(contents, folder / MANIFEST_NAME, text.encode('utf-8'))
-    return folder
+    return lists
 
 
 def _check_same(folder: Path, lists: Dict[str, bytes]) -> None:
@@ -129,6 +174,47 @@ def _check_old_list(path: Path, stems: Sequence[str]) -> None:
             f'{path} of an earlier split names {len(trained)} of these images, such as '
             f'{trained[0]}: remove it, or write elsewhere'
         )
+
+
+def missing_classes(counts: Dict[str, Dict[str, int]]) -> List[str]:
+    """Classes that the data show and the labelled part does not.
+
+    Args:
+        counts (dict): As from :func:`presence_counts`.
+
+    Returns:
+        list[str]: Their names.
+    """
+    return [name for name, n in counts.items() if n['all'] and not n['labeled']]
+
+
+def write_drawn(splits: Sequence[DrawnSplit], overwrite: bool = False) -> List[Dict[str, Any]]:
+    """Write splits, all of which are checked before the first is written.
+
+    Args:
+        splits (Sequence[DrawnSplit]): The splits.
+        overwrite (bool): As in :func:`write_split`. Defaults to False.
+
+    Returns:
+        list[dict]: ``folder``, ``num_labeled``, ``num_unlabeled`` and ``missing`` (classes without
+        a labelled image) of each.
+
+    Raises:
+        ValueError: See :func:`write_split`.
+    """
+    for split in splits:
+        check_split(*split[:3], overwrite)
+    for split in splits:
+        write_split(*split, overwrite)
+    return [
+        dict(
+            folder=split.folder,
+            num_labeled=len(split.labeled),
+            num_unlabeled=len(split.unlabeled),
+            missing=missing_classes(split.facts['class_images']),
+        )
+        for split in splits
+    ]
 
 
 def verify_split(folder: PathLike) -> Dict[str, Any]:

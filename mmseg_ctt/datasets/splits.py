@@ -3,21 +3,25 @@
 
 import math
 from fractions import Fraction
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .class_cover import find_cover, names_of
 from .split_files import (
+    DrawnSplit,
     check_unique,
     file_sha256,
+    missing_classes,
     read_list,
     stems_sha256,
     verify_split,
+    write_drawn,
     write_split,
 )
 
 __all__ = [
+    'DrawnSplit',
     'check_unique',
     'file_sha256',
     'make_split',
@@ -25,12 +29,13 @@ __all__ = [
     'num_from_fraction',
     'presence_counts',
     'random_ranking',
+    'random_split',
     'read_list',
+    'sequence_split',
     'split_by_prefix',
     'stems_sha256',
     'verify_split',
-    'write_random_split',
-    'write_sequence_split',
+    'write_drawn',
     'write_split',
 ]
 
@@ -182,49 +187,29 @@ def presence_counts(
     return {name: dict(labeled=int(labeled[k]), all=int(whole[k])) for k, name in enumerate(names)}
 
 
-def missing_classes(counts: Dict[str, Dict[str, int]]) -> List[str]:
-    """Classes that the data show and the labelled part does not.
-
-    Args:
-        counts (dict): As from :func:`presence_counts`.
-
-    Returns:
-        list[str]: Their names.
-    """
-    return [name for name, n in counts.items() if n['all'] and not n['labeled']]
-
-
-def _write(
+def _drawn(
     folder: str,
     stems: Sequence[str],
     presence: np.ndarray,
     parts: Tuple[np.ndarray, np.ndarray],
     class_names: Optional[Sequence[str]],
     facts: Dict[str, Any],
-    overwrite: bool,
-) -> Dict[str, Any]:
+) -> DrawnSplit:
     counts = presence_counts(presence, parts[0], class_names)
     labeled, unlabeled = ([stems[i] for i in part] for part in parts)
     facts = dict(facts, num_images=len(stems), class_images=counts)
-    write_split(folder, labeled, unlabeled, facts, overwrite)
-    return dict(
-        folder=str(folder),
-        num_labeled=len(labeled),
-        num_unlabeled=len(unlabeled),
-        missing=missing_classes(counts),
-    )
+    return DrawnSplit(folder, labeled, unlabeled, facts)
 
 
-def write_random_split(
+def random_split(
     out: str,
     stems: Sequence[str],
     presence: np.ndarray,
     size: str,
     seed: int,
     class_names: Optional[Sequence[str]] = None,
-    overwrite: bool = False,
-) -> Dict[str, Any]:
-    """Draw one split and write it to ``out/<size>/seed<seed>``.
+) -> DrawnSplit:
+    """Draw the split of ``out/<size>/seed<seed>``; its labelled part shows every class.
 
     Args:
         out (str): Folder of all splits, usually ``<data_root>/splits``.
@@ -234,32 +219,26 @@ def write_random_split(
             ``'50'``.
         seed (int): Non-negative seed.
         class_names (Sequence[str], optional): K names.
-        overwrite (bool): As in :func:`write_split`. Defaults to False.
-
-    Returns:
-        dict: ``folder``, ``num_labeled``, ``num_unlabeled`` and ``missing``
-        (classes without a labelled image, always empty here).
 
     Raises:
-        ValueError: See :func:`make_split` and :func:`write_split`.
+        ValueError: See :func:`make_split`.
     """
     whole_number = size.isdigit()
     num = int(size) if whole_number else num_from_fraction(size, len(stems))
     parts = make_split(presence, num, seed, class_names)
     facts = dict(kind='random', seed=seed, fraction=None if whole_number else size)
     folder = f'{out}/{size.replace("/", "_")}/seed{seed}'
-    return _write(folder, stems, presence, parts, class_names, facts, overwrite)
+    return _drawn(folder, stems, presence, parts, class_names, facts)
 
 
-def write_sequence_split(
+def sequence_split(
     out: str,
     stems: Sequence[str],
     presence: np.ndarray,
     prefixes: Sequence[str],
     class_names: Optional[Sequence[str]] = None,
-    overwrite: bool = False,
-) -> Dict[str, Any]:
-    """Write a split of whole sequences to ``out/seq_<prefix>``.
+) -> DrawnSplit:
+    """Split of whole sequences for ``out/seq_<prefix>``; its labelled part may lack classes.
 
     Args:
         out (str): Folder of all splits, usually ``<data_root>/splits``.
@@ -268,16 +247,11 @@ def write_sequence_split(
         prefixes (Sequence[str]): See :func:`split_by_prefix`; joined by ``-``
             in the folder name.
         class_names (Sequence[str], optional): K names.
-        overwrite (bool): As in :func:`write_split`. Defaults to False.
-
-    Returns:
-        dict: As from :func:`write_random_split`; here ``missing`` may name
-        classes.
 
     Raises:
-        ValueError: See :func:`split_by_prefix` and :func:`write_split`.
+        ValueError: See :func:`split_by_prefix`.
     """
     parts = split_by_prefix(stems, prefixes)
     name = '-'.join(prefixes).strip('_').replace('/', '_')
     facts = dict(kind='sequence', prefixes=list(prefixes))
-    return _write(f'{out}/seq_{name}', stems, presence, parts, class_names, facts, overwrite)
+    return _drawn(f'{out}/seq_{name}', stems, presence, parts, class_names, facts)

@@ -23,6 +23,35 @@ def check_out_folder(path: Union[str, Path]) -> Path:
     return path
 
 
+def check_new_folder(path: Union[str, Path], instead: str = 'remove it') -> Path:
+    """Check that a path can be a folder of outputs that is new or empty.
+
+    Args:
+        path (str | Path): Of outputs.
+        instead (str): What else than another folder helps. Defaults to 'remove it'.
+
+    Raises:
+        ValueError: If it, or a part of it, is a file, or it holds anything.
+    """
+    path = check_out_folder(path)
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f'{path} is not empty: give another folder, or {instead}')
+    return path
+
+
+def check_plain_name(name: str) -> None:
+    """Check that files of a name are in their folder.
+
+    Args:
+        name (str): Of files, without ending.
+
+    Raises:
+        ValueError: If it is a path, or empty.
+    """
+    if not name or name != Path(name).name:
+        raise ValueError(f'name (--name) {name} must be a plain name, not a path')
+
+
 def check_out_file(path: Union[str, Path]) -> Path:
     """Check that a path can be a file, which may be there.
 

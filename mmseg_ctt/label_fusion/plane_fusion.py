@@ -12,6 +12,9 @@ from .planes import IGNORE, VOTES_NEEDED, agreed_label, disagreement, majority_l
 FUSIONS = ('majority', 'soft', *VOTES_NEEDED)
 
 
+TIELESS = ('soft', 'intersection')  # fusions that do not read the tie
+
+
 @dataclass(frozen=True)
 class PlaneFusion:
     """Fusion of planes.

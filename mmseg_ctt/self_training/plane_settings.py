@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
 from ..label_fusion.components import CLEANINGS
-from ..label_fusion.plane_fusion import FUSIONS, PlaneFusion
+from ..label_fusion.plane_fusion import FUSIONS, TIELESS, PlaneFusion
 from ..nn.settings import check_choice, check_number
 from ..volumes import PLANES
 from .round_settings import KEY, RoundSettings
@@ -61,7 +61,7 @@ class PlaneSettings(RoundSettings):
 
     def unused(self) -> Dict[str, str]:
         """See :meth:`RoundSettings.unused`."""
-        found = dict(tie="fusion='soft'") if self.fusion == 'soft' else {}
+        found = dict(tie=f'fusion={self.fusion!r}') if self.fusion in TIELESS else {}
         students = () if self.rounds else ('init', 'agreement_mask')
         return {**found, **dict.fromkeys(students, 'rounds=0')}
 

@@ -62,6 +62,17 @@ def test_wrong_numbers(cfg, changes, words):
         benchmark_loader(cfg, **{**dict(images=2, repeats=1, workers=[0]), **changes})
 
 
+def test_the_copy_that_the_config_names(cfg, tmp_path):
+    copy = str(tmp_path / 'copy')
+    copy_of(cfg, tmp_path / 'copy')
+    cfg.train_dataloader.dataset.training_copy = copy
+    numbers = dict(images=2, repeats=1, workers=[0])
+    for given in (None, f'{copy}/../copy'):
+        assert set(benchmark_loader(cfg, copy=given, **numbers)['stages']) == {ORIGINALS, COPY}
+    with pytest.raises(ValueError, match='training_copy is .*, --training-copy other: leave one'):
+        benchmark_loader(cfg, copy='other', **numbers)
+
+
 def test_a_plain_data_set_is_refused(cfg):
     cfg.train_dataloader.dataset = cfg.val_dataloader.dataset
     with pytest.raises(ValueError, match='use "LabeledUnlabeledDataset"'):

@@ -15,12 +15,13 @@ from mmseg_ctt.datasets.splits import (
     make_split,
     num_from_fraction,
     random_ranking,
+    random_split,
     read_list,
+    sequence_split,
     split_by_prefix,
     stems_sha256,
     verify_split,
-    write_random_split,
-    write_sequence_split,
+    write_drawn,
     write_split,
 )
 
@@ -274,23 +275,38 @@ def test_read_list(tmp_path):
         read_list(tmp_path / 'none.txt')
 
 
-def test_write_random_split_names_its_folder(tmp_path):
+def test_random_split_names_its_folder(tmp_path):
     stems = [f'i{n}' for n in range(16)]
     presence = np.ones((16, 2), dtype=bool)
-    written = write_random_split(str(tmp_path), stems, presence, '1/8', 1, ('road', 'sky'))
-    assert written['num_labeled'] == 2
+    split = random_split(str(tmp_path), stems, presence, '1/8', 1, ('road', 'sky'))
+    assert not any(tmp_path.iterdir())
+    other = random_split(str(tmp_path), stems, presence, '5', 0)
+    assert [made['num_labeled'] for made in write_drawn([split, other])] == [2, 5]
     manifest = verify_split(tmp_path / '1_8' / 'seed1')
     assert manifest['class_images']['sky'] == dict(labeled=2, all=16)
     assert manifest['fraction'] == '1/8'
-    write_random_split(str(tmp_path), stems, presence, '5', 0)
     assert verify_split(tmp_path / '5' / 'seed0')['num_labeled'] == 5
 
 
-def test_write_sequence_split_names_missing_classes(tmp_path):
+def test_sequence_split_names_missing_classes(tmp_path):
     presence = np.array([[1, 0], [1, 1]], dtype=bool)
-    written = write_sequence_split(str(tmp_path), ['a_0', 'b_0'], presence, ['a_'], ('road', 'sky'))
+    split = sequence_split(str(tmp_path), ['a_0', 'b_0'], presence, ['a_'], ('road', 'sky'))
+    (written,) = write_drawn([split])
     assert written['missing'] == ['sky']
     assert read_list(tmp_path / 'seq_a' / 'labeled.txt') == ['a_0']
+
+
+def test_all_splits_are_checked_before_the_first_is_written(tmp_path):
+    stems, presence = [f'i{n}' for n in range(16)], np.ones((16, 2), dtype=bool)
+    splits = [random_split(str(tmp_path), stems, presence, size, 0) for size in ('2', '3')]
+    other = tmp_path / '3' / 'seed0' / 'labeled.txt'
+    other.parent.mkdir(parents=True)
+    other.write_text('i0\n')
+    with pytest.raises(ValueError, match='already holds another list'):
+        write_drawn(splits)
+    assert not (tmp_path / '2').exists() and other.read_text() == 'i0\n'
+    write_drawn(splits, overwrite=True)
+    assert len(read_list(other)) == 3
 
 
 def test_camvid_labels_make_splits(shared_dir):

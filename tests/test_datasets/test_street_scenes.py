@@ -10,6 +10,7 @@ from PIL import Image
 from mmseg_ctt.datasets.split_files import read_list, verify_split
 from mmseg_ctt.datasets.streets import StreetsDataset
 from mmseg_ctt.datasets.streets_layout import CLASSES, PALETTE
+from mmseg_ctt.lab.street_scenes import generate
 from mmseg_ctt.lab.street_scenes.drives import DRIVES
 from mmseg_ctt.lab.street_scenes.generate import Settings, plan, render_task
 from mmseg_ctt.lab.street_scenes.render import render_scene
@@ -142,13 +143,55 @@ def test_run_again(main, tmp_path, capsys):
     assert main(*args) == 0
     assert 'complete already' in capsys.readouterr().out
     assert (tmp_path / 'meta.json').stat().st_mtime_ns == stamp
-    (tmp_path / 'img_dir' / 'train' / 'd01_0000.jpg').unlink()
-    assert main(*args) == 0
-    assert contents(tmp_path) == first
     assert main(*args, '--seed', '1') == 2
     assert contents(tmp_path) == first
     assert main(*args, '--seed', '1', '--force') == 0
     assert contents(tmp_path) != first
+
+
+def test_interrupted_run_is_done_again(main, tmp_path):
+    args = ['--out', tmp_path, '--workers', '1', *TINY]
+    assert main(*args) == 0
+    first, meta = contents(tmp_path), tmp_path / 'meta.json'
+    content = json.loads(meta.read_text())
+    meta.write_text(json.dumps({key: content[key] for key in ('name', 'settings')}))
+    (tmp_path / 'img_dir' / 'train' / 'd01_0000.jpg').unlink()
+    assert main(*args) == 0
+    assert contents(tmp_path) == first
+
+
+@pytest.mark.parametrize('other', ['files', 'version'])
+def test_finished_data_is_replaced_with_force_alone(main, tmp_path, monkeypatch, capsys, other):
+    args = ['--out', tmp_path, '--workers', '1', *TINY]
+    assert main(*args) == 0
+    first = contents(tmp_path)
+    mine = tmp_path / 'splits' / 'mine' / 'labeled.txt'
+    mine.parent.mkdir()
+    mine.write_text('d01_0000\n')
+    mask = tmp_path / 'ann_dir' / 'train' / 'd01_0000.png'
+    if other == 'files':
+        mask.write_bytes(b'mine')
+    else:
+        monkeypatch.setattr(generate, 'RENDERER_VERSION', 99)
+    changed = contents(tmp_path)
+    assert main(*args) == 2
+    assert '--force' in capsys.readouterr().err
+    assert contents(tmp_path) == changed
+    assert main(*args, '--force') == 0
+    made = contents(tmp_path)
+    assert made.pop('splits/mine/labeled.txt') == b'd01_0000\n'
+    assert [*made] == [*first] and made[f'ann_dir/train/{mask.name}'] != b'mine'
+    capsys.readouterr()
+    assert main(*args) == 0
+    assert 'complete already' in capsys.readouterr().out
+
+
+def test_own_splits_are_those_that_are_written(load_tool, root):
+    own = load_tool('dataset_converters/make_streets').module.OWN_SPLITS
+    splits = root / 'splits'
+    made = {str(path.parent.relative_to(splits)) for path in splits.rglob('manifest.json')}
+    few = {f'1_16/seed{seed}' for seed in range(3)}  # of too few images for it
+    assert made | few == set(own) and not made & few
 
 
 def test_foreign_data_stays(main, tmp_path, capsys):

@@ -107,6 +107,8 @@ def test_data_set_of_images(root):
     dataset = DATASETS.build(toy_set(root, True, random=False))
     with pytest.raises(ValueError, match='scores slices of volumes, and .*/l0.jpg is none'):
         metric().check_dataset(dataset)
+    with pytest.raises(ValueError, match='background=9 must be one of the classes 0 to 3'):
+        metric(background=9).check_dataset(dataset)
 
 
 def test_two_planes_of_a_volume(paths):

@@ -120,6 +120,13 @@ def test_seed_draws_other_images(tmp_path: Path):
     assert 'supervised.py: is there already' in str(again)
 
 
+def test_seed_of_no_images(tmp_path: Path):
+    KINDS['plain_ids'](tmp_path)
+    with pytest.raises(ValueError, match='--seed 3 draws images .* --val 0 keeps none'):
+        new_run(tmp_path, val=0, seed=3)
+    assert not (tmp_path / 'splits').exists()
+
+
 def test_seed_of_no_effect(tmp_path: Path):
     KINDS['val_folder'](tmp_path)
     with pytest.raises(ValueError, match='--seed 1 is for training images kept .*leave --seed out'):

@@ -73,6 +73,17 @@ def test_the_tool_takes_the_config_of_the_run(load_tool, teacher, tmp_path, monk
         tool.call(teacher.config, teacher.checkpoint)
 
 
+def test_work_folders(load_tool, teacher, tmp_path, monkeypatch):
+    """That of the config is the folder of the teacher."""
+    tool, got = load_tool('distill'), []
+    monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(str(given[1])))
+    words = (teacher.config, teacher.checkpoint, '--student', teacher.config)
+    assert Config.fromfile(teacher.config).work_dir
+    for more in ([], ['--work-dir', 'a'], ['--cfg-options', 'work_dir=b']):
+        tool.call(*words, *more)
+    assert got == ['work_dirs/toy_distilled', 'a', 'b']
+
+
 def test_only_given_settings_are_passed_on(load_tool, teacher, tmp_path, monkeypatch):
     tool, got = load_tool('distill'), []
     monkeypatch.setattr(tool.module, 'run_rounds', lambda *given: got.append(given))

@@ -78,6 +78,7 @@ def wrong_pipeline(cfg, root):
         (str, dict(planes=['x', 'x']), 'names a plane twice'),
         (str, dict(tie='y', planes=['x', 'z']), 'self_training.tie must be one of'),
         (str, dict(tie='x', fusion='soft'), "tie='x' would be unused with .*fusion='soft': remove"),
+        (str, dict(tie='x', fusion='intersection'), "would be unused with .*fusion='intersection'"),
         (str, dict(init='teacher', rounds=0), "init='teacher' would be unused with .*rounds=0"),
         (str, dict(agreement_mask=True, rounds=0), 'agreement_mask=True would be unused with'),
         (str, dict(fusion='mean'), 'self_training.fusion must be one of'),

@@ -111,6 +111,7 @@ def test_missing_parts(main, source, tmp_path, capsys, lost, message):
     (source / lost).rename(tmp_path / 'away')
     assert main(source, tmp_path / 'out') == 2
     assert re.search(message, one_line_error(capsys))
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,36 @@ def test_bad_mask_is_named(main, source, tmp_path, capsys, array, message):
     assert main(source, tmp_path / 'out') == 2
     error = one_line_error(capsys)
     assert str(path) in error and message in error
+    assert not (tmp_path / 'out').exists()
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def test_converted_data_is_replaced_with_overwrite_alone(main, source, tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert main(source, out, '--scale', 8, 8) == 0
+    first = contents(out)
+    options = ['--scale', 4, 4, '--img-suffix', '.png']
+    assert main(source, out, *options) == 2
+    assert '--overwrite' in one_line_error(capsys)
+    assert contents(out) == first
+    assert main(source, out, *options, '--overwrite') == 0
+    images = sorted(path.name for path in (out / 'img_dir').rglob('*.*'))
+    assert images == sorted(path.name for part in COUNTS for path in (source / part).iterdir())
+    assert json.loads((out / 'meta.json').read_text())['scale'] == [4, 4]
+
+
+def test_other_lists_are_refused_before_images_are_written(main, source, tmp_path, capsys):
+    out = tmp_path / 'out'
+    other = out / 'splits' / 'seq_0001TP' / 'labeled.txt'
+    other.parent.mkdir(parents=True)
+    other.write_text('mine\n')
+    assert main(source, out) == 2
+    assert 'already holds another list' in one_line_error(capsys)
+    assert [*contents(out)] == [other]
+    assert main(source, out, '--overwrite') == 0 and (out / 'meta.json').is_file()
 
 
 def test_real_folder_survives_a_round_trip(main, shared_dir, tmp_path):

@@ -17,7 +17,7 @@ from mmseg_ctt.datasets import image_files, label_check, split_import, split_mas
 from mmseg_ctt.datasets.colour_conversion import convert
 from mmseg_ctt.datasets.split_files import write_split
 from mmseg_ctt.datasets.split_patients import draw_patients, presence_by_patient, read_patients
-from mmseg_ctt.datasets.splits import SEED, write_random_split, write_sequence_split
+from mmseg_ctt.datasets.splits import SEED, write_drawn
 from mmseg_ctt.datasets.training_copy.options import options_of
 from mmseg_ctt.datasets.training_copy.plan import plan_of_folder
 from mmseg_ctt.deploy.class_maps import ClassMapSettings, config_images
@@ -100,15 +100,14 @@ OPTIONS: List[Any] = [
     *options('consensus/fuse_annotations', FusionJob, 'completed'),
     *options('consensus/hidden_blocks', ConsensusSettings, 'seed local_consistency gabor_entropy'),
     # dataset_converters
-    *options('dataset_converters/camvid', write_random_split, 'overwrite'),
-    *options('dataset_converters/camvid', write_sequence_split, 'overwrite'),
+    *options('dataset_converters/camvid', write_drawn, 'overwrite'),
     *options('dataset_converters/colour_masks', convert, 'palette meta suffix overwrite'),
     *options('dataset_converters/cut_rasters', cut_raster, 'min_data keep_masks'),
     *options(f'{SPLIT} make', image_files.find_masks, 'suffix'),
     *options(f'{SPLIT} make', label_check.scan_presence, IDS),
     *options(f'{SPLIT} make', lambda seed=SEED: None, 'seed'),
-    *options(f'{SPLIT} make', write_random_split, 'overwrite'),
-    *options(f'{SPLIT} sequence', write_sequence_split, 'overwrite'),
+    *options(f'{SPLIT} make', write_drawn, 'overwrite'),
+    *options(f'{SPLIT} sequence', write_drawn, 'overwrite'),
     *options(f'{SPLIT} masks', split_masks.read_folder, 'suffix'),
     *options(f'{SPLIT} masks', split_masks.binary_note, 'suffix'),
     *options(f'{SPLIT} masks', split_masks.presence_of, IDS),

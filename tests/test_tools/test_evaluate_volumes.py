@@ -209,6 +209,8 @@ def test_files_that_do_not_fit(call, folders, kind, words):
         (dict(classes=()), 'name them by --classes'),
         (dict(classes=('--classes', 'background')), 'no class has scores'),
         (dict(arguments=('--empty', 'zero')), "'diagonal', 'nan' or a number"),
+        (dict(arguments=('--background', 9)), 'background=9 must be one of the classes 0 to 2'),
+        (dict(arguments=('--background', -2)), 'background=-2 must be one of the classes'),
         (dict(arguments=('--spacing', 1, 0, 1)), 'spacing must be 3 positive'),
     ],
 )

@@ -121,13 +121,6 @@ def test_soft(tool, folder):
         assert (read(folder / f'fused/{case}.nii.gz') == expected)[clear].all() and clear.any()
 
 
-def test_soft_fusion_has_no_ties(tool, folder):
-    probabilities(folder)
-    with pytest.raises(ValueError, match='--fusion soft does not use --tie: leave it out'):
-        tool.call(*soft(folder), '--tie', 'y')
-    assert not (folder / 'fused').exists()
-
-
 def test_volumes_without_geometry(tool, tmp_path):
     for name, labels in zip(NAMES, predicted(0)):
         (tmp_path / name).mkdir()

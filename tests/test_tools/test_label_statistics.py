@@ -159,3 +159,6 @@ def test_tags_of_a_config(tmp_path, tool, capsys):
     assert '| 1 | class1 | 3 | 50.00% |' in out and 'class0' not in out
     assert 'Without images: class2, class3.' in out
     assert json.loads((tmp_path / 's.json').read_text())['untagged'] == 3
+    for option in ('--num-classes', '--ignore-index'):
+        with pytest.raises(ValueError, match=f'{option} would be unused, as the set tagged has'):
+            tool.call(tmp_path / 'toy.py', '--set', 'tagged', option, 9)

@@ -318,3 +318,10 @@ def test_list_with_suffixes(main, ann_dir, tmp_path, capsys):
     (tmp_path / 'l.txt').write_text('image,mask\na_00.png,a_00.png\n')
     assert main(*make, '--out', tmp_path / 'out') == 2
     assert 'make_split.py import' in one_line_error(capsys)
+
+
+def test_no_split_is_written_if_one_cannot_be_drawn(main, ann_dir, tmp_path, capsys):
+    make = ('make', '--img-dir', ann_dir, '--num', 2, 1000, '--out', tmp_path / 'out')
+    assert main(*make) == 2
+    assert 'cannot label 1000' in one_line_error(capsys)
+    assert not (tmp_path / 'out').exists()

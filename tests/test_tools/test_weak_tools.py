@@ -116,6 +116,10 @@ def test_truth_is_printed_and_not_kept(folder, load_tool, capsys):
         (('--out', 'o', '--truth', 'none'), 'does not exist'),
         (('--out', 'o', '--jobs', 0), 'jobs=0 must be positive'),
         (('--out', 'img'), 'img is not empty'),
+        (
+            ('--truth', 'ann', '--thresholds', 0.1, '--background', 0.9),
+            '--background would be unused, as --thresholds gives its values',
+        ),
     ],
 )
 def test_mistakes_are_one_line(folder, load_tool, capsys, monkeypatch, more, words):

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, given, run  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
 SHELL = 'tools/analysis_tools/benchmark_all.sh'
 
@@ -44,6 +45,9 @@ def check(args: argparse.Namespace, tables: list) -> None:
     unknown = sorted(set(args.tables or ()) - set(tables))
     if unknown:
         raise ValueError(f'--tables {unknown[0]}: choose from {", ".join(tables)}')
+    for table, option in (('methods', 'methods'), ('authors', 'unimatch_v2')):
+        if args.tables and table not in args.tables:
+            refuse_unused(args, (option,), f'--tables leaves the table {table} out')
     if args.minutes is not None and args.minutes <= 0:
         raise ValueError(f'--minutes={args.minutes:g} must be positive')
     if args.unimatch_v2 and not (Path(args.unimatch_v2) / 'unimatch_v2.py').is_file():

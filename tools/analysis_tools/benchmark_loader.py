@@ -26,7 +26,10 @@ def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', help='config file of a training')
     parser.add_argument(
-        '--training-copy', dest='copy', metavar='DIR', help='folder of make_training_copy.py'
+        '--training-copy',
+        dest='copy',
+        metavar='DIR',
+        help='folder of make_training_copy.py; default: training_copy of the config',
     )
     parser.add_argument('--images', type=int, help='images loaded each time; default: 16')
     parser.add_argument('--repeats', type=int, help='times; the median counts; default: 5')

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import check_file, described, read_config, run  # noqa: E402
+from _common import check_file, described, not_negative, read_config, run  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
@@ -33,7 +33,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('runs', nargs='+', metavar='NAME=CONFIG:CHECKPOINT')
     parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument('--eval-set', choices=('val', 'test'), default='val')
-    parser.add_argument('--images', type=int, default=5, help='number of pictures, evenly spread')
+    parser.add_argument(
+        '--images', type=not_negative, default=5, help='number of pictures, evenly spread'
+    )
     return parser.parse_args()
 
 

@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, described, errors_in_one_line, given, read_config, run  # noqa: E402
+from _common import FLAG, described, errors_in_one_line, given, positive, read_config, run  # noqa: E402
 from _label_tables import markdown, tag_markdown, tag_statistics  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
 with errors_in_one_line():
     import numpy as np
@@ -41,6 +42,7 @@ with errors_in_one_line():
 if TYPE_CHECKING:
     from mmseg_ctt.datasets.wrappers import AnySet
 
+OF_MASKS = ('num_classes', 'suffix', 'ignore_index', 'reduce_zero_label')
 MAX_CLASSES = 255  # ids of an 8 bit mask, without the ignored one
 
 
@@ -68,7 +70,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--num-classes',
-        type=int,
+        type=positive,
         help='classes of a folder; default: those of meta.json, else up to the largest id',
     )
     parser.add_argument(
@@ -216,14 +218,33 @@ def statistics_of_masks(args: argparse.Namespace, masks: List[Mask], classes: An
     return statistics(counts, classes or names_of(range(known)))
 
 
+def check_args(args: argparse.Namespace, source: Path) -> None:
+    """Raise for arguments that a source of this kind does not read."""
+    if not source.exists():
+        raise FileNotFoundError(f'no config or folder {source} exists')
+    if args.images:
+        refuse_unused(args, OF_MASKS, '--images reads no masks')
+    elif args.nodata is not None:
+        raise ValueError('--nodata is for --images')
+    if source.is_dir():
+        refuse_unused(args, ('set',), 'a folder has no sets')
+        return
+    refuse_unused(args, ('suffix',), 'a config names its masks')
+    if args.reduce_zero_label:
+        raise ValueError(
+            '--reduce-zero-label is for a folder: set reduce_zero_label of the data set in '
+            f'{source}'
+        )
+    if args.nodata is not None:
+        raise ValueError('--nodata is for a folder: set image_loading.nodata in the config')
+
+
 def image_statistics(args: argparse.Namespace, source: Path) -> dict:
     """Statistics of the bands of images, and their table."""
     from mmseg_ctt.datasets.image_statistics import bands_of_config, bands_of_folder
 
     if source.is_dir():
         return bands_of_folder(source, args.nodata)
-    if args.nodata is not None:
-        raise ValueError('--nodata is for a folder: set image_loading.nodata in the config')
     return bands_of_config(read_config(str(source)), args.set)
 
 
@@ -236,27 +257,20 @@ def main() -> None:
     if args.json:
         check_new_file(args.json)
     source = Path(args.source)
+    check_args(args, source)
     if args.images:
         result = image_statistics(args, source)
-    elif args.nodata is not None:
-        raise ValueError('--nodata is for --images')
     elif source.is_dir():
         result = statistics_of_masks(args, *masks_of_folder(source, args))
-    elif source.is_file():
-        if args.reduce_zero_label:
-            raise ValueError(
-                '--reduce-zero-label is for a folder: set reduce_zero_label of the data set in '
-                f'{source}'
-            )
+    else:
         name = args.set or 'labeled'
         dataset = set_of_config(source, name)
         if all(getattr(leaf, 'reads_tags', False) for leaf in leaves(dataset)):
+            refuse_unused(args, OF_MASKS, f'the set {name} has tags, no masks')
             result = tag_statistics(dataset)
         else:
             masks, classes = masks_of(dataset, f'the set {name} of {source}')
             result = statistics_of_masks(args, masks, classes)
-    else:
-        raise FileNotFoundError(f'no config or folder {source} exists')
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(result, indent=2) + '\n')

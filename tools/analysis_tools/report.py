@@ -18,7 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, given, report_extra, run  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
+OF_NETWORKS = ('tsne', 'max_images', 'worst', 'suggested', 'suspicious')
 LEFT_OUT = 1  # exit status of a report without some of its parts
 
 
@@ -65,8 +67,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_args(args: argparse.Namespace) -> None:
+    """Raise for arguments that would be unused."""
+    if args.model is False:
+        spelled = dict(tsne='no-tsne', suggested='suggest', suspicious='label-errors')
+        refuse_unused(args, OF_NETWORKS, '--no-model leaves the networks out', **spelled)
+
+
 def main() -> None:
     args = parse_args()
+    check_args(args)
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
 
     with report_extra():

@@ -28,7 +28,7 @@ from typing import Any, Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, described, given, run  # noqa: E402
+from _common import FLAG, described, given, not_negative, run  # noqa: E402
 
 COLOURS = ((0, 0, 0), (6, 230, 230), (230, 150, 6), (230, 6, 120), (120, 230, 6), (60, 60, 230))
 
@@ -46,7 +46,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--suffix', help='end of the names of masks, such as _GT.png')
     parser.add_argument('--completed', **FLAG, help='write completed masks of raters')
     parser.add_argument(
-        '--pictures', type=int, default=8, help='pictures, where raters differ most; default: 8'
+        '--pictures',
+        type=not_negative,
+        default=8,
+        help='pictures, where raters differ most; default: 8',
     )
     parser.add_argument('--jobs', type=int, default=1, help='processes; default: 1')
     add_fusion_arguments(parser)

@@ -22,7 +22,7 @@ from typing import Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import FLAG, described, given, run  # noqa: E402
+from _common import FLAG, described, given, positive, run  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help='of blocks and forests; default: 0')
     parser.add_argument('--local-consistency', help='mean, neighbors or none; default: mean')
     parser.add_argument('--gabor-entropy', **FLAG, help='further feature')
-    parser.add_argument('--limit', type=int, help='number of images; default: all')
+    parser.add_argument('--limit', type=positive, help='number of images; default: all')
     parser.add_argument('--jobs', type=int, default=1, help='processes; default: 1')
     parser.add_argument('--json', help='file for the values of each image')
     return parser.parse_args()

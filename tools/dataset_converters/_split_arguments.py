@@ -4,9 +4,9 @@
 import argparse
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
-from _common import FLAG, answer_help, described, given
+from _common import FLAG, answer_help, described, given, positive
 
 # what the ids of masks mean
 LABEL_ARGUMENTS = ('num_classes', 'meta', 'ignore_index', 'reduce_zero_label')
@@ -112,7 +112,7 @@ def add_labels(parser: argparse.ArgumentParser, number: str) -> None:
         parser (argparse.ArgumentParser): Parser of a sub-command.
         number (str): Help of ``--num-classes``.
     """
-    parser.add_argument('--num-classes', type=int, help=number)
+    parser.add_argument('--num-classes', type=positive, help=number)
     parser.add_argument('--meta', help='JSON file with "classes": gives their number and names')
     parser.add_argument('--ignore-index', type=int, help='default: 255')
     parser.add_argument('--reduce-zero-label', **FLAG, help='id 0 is no class')
@@ -146,21 +146,6 @@ def add_out(parser: argparse.ArgumentParser, meaning: str) -> None:
     """
     parser.add_argument('--out', required=True, help=meaning)
     parser.add_argument('--overwrite', **FLAG, help='replace other lists in this folder')
-
-
-def refuse_unused(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
-    """Raise for an argument that the command would not use.
-
-    Args:
-        args (argparse.Namespace): All arguments.
-        names (Sequence[str]): Of the arguments; None and False are not given.
-        reason (str): What the command does instead.
-    """
-    values = {name: getattr(args, name) for name in names}
-    given = [name for name, value in values.items() if value is not None and value is not False]
-    if given:
-        option = given[0].replace('_', '-')
-        raise ValueError(f'--{option} would be unused, as {args.command} {reason}: remove it')
 
 
 def id_settings(args: argparse.Namespace) -> Dict[str, Any]:

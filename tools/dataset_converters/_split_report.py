@@ -10,7 +10,7 @@ def report(written: Dict[str, Any]) -> None:
     """Print the sizes of a written split.
 
     Args:
-        written (dict): Result of ``write_random_split``.
+        written (dict): Of :func:`.splits.write_drawn`.
     """
     print(
         f'{written["folder"]}: {written["num_labeled"]} labelled, '

@@ -6,17 +6,21 @@ The source folder holds ``train``, ``val`` and ``test`` with 8-bit images and
 (ids 0 to 10, and 11 for void)::
 
     python tools/dataset_converters/camvid.py CamVid data/camvid
+
+All masks are checked before the first file is written.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import FLAG, answer_help, described, errors_in_one_line, given, run  # noqa: E402
+
+SUFFIXES = ('.jpg', '.png')
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,12 +33,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', type=Path, help='folder with train, trainannot, val, ...')
     parser.add_argument('out', type=Path, help='such as data/camvid')
     parser.add_argument(
-        '--img-suffix', choices=('.jpg', '.png'), default='.jpg', help='.jpg has quality 95'
+        '--img-suffix', choices=SUFFIXES, default='.jpg', help='.jpg has quality 95'
     )
     parser.add_argument(
         '--scale', type=int, nargs=2, metavar=('H', 'W'), help='resize to this height and width'
     )
-    parser.add_argument('--overwrite', **FLAG, help='replace other lists in OUT/splits')
+    parser.add_argument('--overwrite', **FLAG, help='replace images, masks and lists in OUT')
     return parser.parse_args()
 
 
@@ -48,9 +52,11 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.image_files import find_files
     from mmseg_ctt.datasets.image_values import read_picture
     from mmseg_ctt.datasets.label_check import check_ids, check_size, image_size, read_mask
-    from mmseg_ctt.datasets.splits import write_random_split, write_sequence_split
+    from mmseg_ctt.datasets.splits import random_split, sequence_split, write_drawn
 
+Pairs = Dict[str, Tuple[Path, Path]]
 PARTS = ('train', 'val', 'test')
+IMAGES, MASKS, META = 'img_dir', 'ann_dir', 'meta.json'
 CLASSES = tuple(str(name) for name in CamVidDataset.METAINFO['classes'])
 VOID_ID = len(CLASSES)  # 11 in the source folder
 IGNORE_INDEX = 255
@@ -60,7 +66,7 @@ SEEDS = (0, 1, 2)
 SEQUENCES = ('0006R0', '0001TP')
 
 
-def find_pairs(source: Path, part: str) -> Dict[str, Tuple[Path, Path]]:
+def find_pairs(source: Path, part: str) -> Pairs:
     """Find the images of a part and their masks.
 
     Args:
@@ -102,35 +108,77 @@ def convert_mask(path: Path, image_path: Path) -> np.ndarray:
     return np.where(seg_map == VOID_ID, IGNORE_INDEX, seg_map).astype(np.uint8)
 
 
-def convert_part(args: argparse.Namespace, part: str) -> Tuple[List[str], np.ndarray]:
-    """Convert the images and masks of a part.
+def check_out(out: Path) -> None:
+    """Raise if there are images, masks or ``meta.json`` of an earlier conversion.
+
+    Args:
+        out (Path): Folder of the data set.
+    """
+    for name in (IMAGES, MASKS, META):
+        if (out / name).exists():
+            raise ValueError(f'{out / name} exists: give another folder, or --overwrite')
+
+
+def resized(picture: Image.Image, args: argparse.Namespace, resample: int) -> Image.Image:
+    """Image or mask of the size of ``--scale``.
+
+    Args:
+        picture (Image.Image): As in the source folder.
+        args (argparse.Namespace): Arguments of the tool.
+        resample (int): How, of Pillow.
+    """
+    return picture.resize((args.scale[1], args.scale[0]), resample) if args.scale else picture
+
+
+def read_masks(args: argparse.Namespace, pairs: Pairs) -> Iterator[Image.Image]:
+    """Converted masks.
+
+    Args:
+        args (argparse.Namespace): Arguments of the tool.
+        pairs (dict[str, tuple[Path, Path]]): Of :func:`find_pairs`.
+    """
+    for image_path, mask_path in pairs.values():
+        mask = Image.fromarray(convert_mask(mask_path, image_path))
+        yield resized(mask, args, Image.Resampling.NEAREST)
+
+
+def presence_of(args: argparse.Namespace, pairs: Pairs) -> np.ndarray:
+    """Check all masks of a part.
+
+    Args:
+        args (argparse.Namespace): Arguments of the tool.
+        pairs (dict[str, tuple[Path, Path]]): N images, of :func:`find_pairs`.
+
+    Returns:
+        np.ndarray: bool ``(N, K)``, presence of the classes in each image.
+    """
+    presence = np.zeros((len(pairs), len(CLASSES)), dtype=bool)
+    for row, mask in enumerate(read_masks(args, pairs)):
+        ids = np.unique(np.asarray(mask))
+        presence[row, ids[ids < len(CLASSES)]] = True
+    return presence
+
+
+def write_part(args: argparse.Namespace, part: str, pairs: Pairs) -> None:
+    """Write the images and masks of a part.
 
     Args:
         args (argparse.Namespace): Arguments of the tool.
         part (str): ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        tuple[list[str], np.ndarray]: N stems, and bool ``(N, K)``, presence of
-        the classes in each image.
+        pairs (dict[str, tuple[Path, Path]]): Of :func:`find_pairs`.
     """
-    pairs = find_pairs(args.source, part)
-    img_dir = args.out / 'img_dir' / part
-    ann_dir = args.out / 'ann_dir' / part
+    img_dir, ann_dir = args.out / IMAGES / part, args.out / MASKS / part
     for folder in (img_dir, ann_dir):
         folder.mkdir(parents=True, exist_ok=True)
-    presence = np.zeros((len(pairs), len(CLASSES)), dtype=bool)
-    for row, (stem, (image_path, mask_path)) in enumerate(pairs.items()):
-        mask = Image.fromarray(convert_mask(mask_path, image_path))
-        image = Image.fromarray(read_picture(str(image_path)))
-        if args.scale:
-            size = (args.scale[1], args.scale[0])
-            image = image.resize(size, Image.Resampling.BILINEAR)
-            mask = mask.resize(size, Image.Resampling.NEAREST)
+    for (stem, (image_path, _)), mask in zip(pairs.items(), read_masks(args, pairs)):
+        image = resized(
+            Image.fromarray(read_picture(str(image_path))), args, Image.Resampling.BILINEAR
+        )
+        for suffix in SUFFIXES:  # one of an earlier conversion would be a second image
+            (img_dir / f'{stem}{suffix}').unlink(missing_ok=True)
         image.save(img_dir / f'{stem}{args.img_suffix}', quality=95)
         mask.save(ann_dir / f'{stem}.png')
-        ids = np.unique(np.asarray(mask))
-        presence[row, ids[ids < len(CLASSES)]] = True
-    return list(pairs), presence
+    print(f'{part}: {len(pairs)} images')
 
 
 def write_splits(out: Path, stems: List[str], presence: np.ndarray, **overwrite: bool) -> None:
@@ -140,13 +188,12 @@ def write_splits(out: Path, stems: List[str], presence: np.ndarray, **overwrite:
         out (Path): Folder of the splits.
         stems (list[str]): N stems.
         presence (np.ndarray): bool ``(N, K)``.
-        **overwrite (bool): Replace other lists, see :func:`write_random_split`.
+        **overwrite (bool): Replace other lists, see :func:`write_drawn`.
     """
-    for fraction in FRACTIONS:
-        for seed in SEEDS:
-            write_random_split(str(out), stems, presence, fraction, seed, CLASSES, **overwrite)
-    for prefix in SEQUENCES:
-        write_sequence_split(str(out), stems, presence, [prefix], CLASSES, **overwrite)
+    source = str(out), stems, presence
+    splits = [random_split(*source, size, seed, CLASSES) for size in FRACTIONS for seed in SEEDS]
+    splits += [sequence_split(*source, [prefix], CLASSES) for prefix in SEQUENCES]
+    write_drawn(splits, **overwrite)
 
 
 def meta_of(args: argparse.Namespace, counts: Dict[str, int]) -> Dict[str, Any]:
@@ -175,20 +222,23 @@ def meta_of(args: argparse.Namespace, counts: Dict[str, int]) -> Dict[str, Any]:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Convert all parts, then write the splits and ``meta.json``.
+    """Check all files, then write the splits, all parts and ``meta.json``.
 
     Args:
         args (argparse.Namespace): Arguments of the tool.
     """
-    counts = {}
-    for part in PARTS:
-        stems, presence = convert_part(args, part)
-        counts[part] = len(stems)
-        print(f'{part}: {len(stems)} images')
-        if part == 'train':
-            write_splits(args.out / 'splits', stems, presence, **given(args, ('overwrite',)))
+    if not args.overwrite:
+        check_out(args.out)
+    pairs = {part: find_pairs(args.source, part) for part in PARTS}
+    presence = {part: presence_of(args, found) for part, found in pairs.items()}
+    (args.out / META).unlink(missing_ok=True)
+    stems = list(pairs['train'])
+    write_splits(args.out / 'splits', stems, presence['train'], **given(args, ('overwrite',)))
+    for part, found in pairs.items():
+        write_part(args, part, found)
+    counts = {part: len(found) for part, found in pairs.items()}
     text = json.dumps(meta_of(args, counts), indent=1) + '\n'
-    (args.out / 'meta.json').write_text(text, encoding='utf-8')
+    (args.out / META).write_text(text, encoding='utf-8')
 
 
 def main() -> None:

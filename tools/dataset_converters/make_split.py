@@ -40,19 +40,20 @@ from typing import Callable, Dict, List, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import errors_in_one_line, given, run  # noqa: E402
-from _split_arguments import LABEL_ARGUMENTS, id_settings, parse_args, refuse_unused  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
+from _split_arguments import LABEL_ARGUMENTS, id_settings, parse_args  # noqa: E402
+from _split_import import import_command  # noqa: E402
 from _split_report import report, report_validation  # noqa: E402
 
 with errors_in_one_line():
     import numpy as np
 
     from mmseg_ctt.datasets.folder import read_meta
-    from mmseg_ctt.datasets.image_files import find_files, find_images, find_masks
+    from mmseg_ctt.datasets.image_files import find_images, find_masks
     from mmseg_ctt.datasets.label_check import scan_presence
     from mmseg_ctt.datasets.lists import read_stems
     from mmseg_ctt.datasets.scenes import scene_notes, shared_scenes, without_scenes
-    from mmseg_ctt.datasets.split_files import MANIFEST_NAME, file_sha256, verify_split, write_split
-    from mmseg_ctt.datasets.split_import import AUTO, import_lists, import_permutation
+    from mmseg_ctt.datasets.split_files import MANIFEST_NAME, verify_split, write_split
     from mmseg_ctt.datasets.split_masks import (
         MaskedFolder,
         binary_note,
@@ -67,8 +68,9 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.splits import (
         SEED,
         missing_classes,
-        write_random_split,
-        write_sequence_split,
+        random_split,
+        sequence_split,
+        write_drawn,
     )
 
 
@@ -83,7 +85,7 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
         class names if known.
     """
     if args.img_dir:
-        refuse_unused(args, LABEL_ARGUMENTS, 'reads no masks of --img-dir')
+        refuse_unused(args, LABEL_ARGUMENTS, f'{args.command} reads no masks of --img-dir')
     folder = args.ann_dir or args.img_dir
     if args.suffix or args.ann_dir:
         files = find_masks(folder, **given(args, ('suffix',)))
@@ -96,7 +98,7 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
     if args.img_dir:
         return stems, np.zeros((len(stems), 0), dtype=bool), None
     num_classes = len(names) if names else args.num_classes
-    if not num_classes or num_classes != (args.num_classes or num_classes):
+    if num_classes is None or num_classes != (args.num_classes or num_classes):
         raise ValueError(
             '--ann-dir needs --num-classes or --meta; if both are given, they must agree'
         )
@@ -109,23 +111,28 @@ def read_source(args: argparse.Namespace) -> Tuple[List[str], np.ndarray, Option
 def make_command(args: argparse.Namespace) -> None:
     """Draw a split for every size and seed."""
     stems, presence, names = read_source(args)
-    overwrite = given(args, ('overwrite',))
-    for size in args.fraction or map(str, args.num):
-        for seed in args.seed or [SEED]:
-            report(write_random_split(args.out, stems, presence, size, seed, names, **overwrite))
+    splits = [
+        random_split(args.out, stems, presence, size, seed, names)
+        for size in args.fraction or map(str, args.num)
+        for seed in args.seed or [SEED]
+    ]
+    for written in write_drawn(splits, **given(args, ('overwrite',))):
+        report(written)
 
 
 def sequence_command(args: argparse.Namespace) -> None:
     """Label the stems with the given prefixes."""
     stems, presence, names = read_source(args)
-    overwrite, prefixes = given(args, ('overwrite',)), args.labeled_prefix
-    report(write_sequence_split(args.out, stems, presence, prefixes, names, **overwrite))
+    split = sequence_split(args.out, stems, presence, args.labeled_prefix, names)
+    report(*write_drawn([split], **given(args, ('overwrite',))))
 
 
 def masks_command(args: argparse.Namespace) -> None:
     """Split into images with a mask, labelled, and without."""
     if bool(args.val_img_dir) != bool(args.val_ann_dir) or (args.val_img_dir and args.val):
         raise ValueError('give --val, or both --val-img-dir and --val-ann-dir')
+    if not args.val:
+        refuse_unused(args, ('seed',), 'masks draws no images without --val')
     suffix, seed = given(args, ('suffix',)), SEED if args.seed is None else args.seed
     folder = read_folder(args.img_dir, args.ann_dir, **suffix)
     presence, names = read_presence(args, args.ann_dir, folder)
@@ -138,7 +145,7 @@ def masks_command(args: argparse.Namespace) -> None:
     notes = [folder.note, binary_note(args.ann_dir, folder.masks, presence, **suffix)]
     notes.append(f'no mask in {args.ann_dir} shows {", ".join(never)}' if never else '')
     notes.append(empty_note([folder.masks[stem] for stem in stems], presence, args.ann_dir))
-    facts = dict(kind='masks', val=args.val, seed=seed)
+    facts = dict(kind='masks', val=args.val, **(dict(seed=seed) if args.val else {}))
     if args.val_img_dir:
         other = read_folder(args.val_img_dir, args.val_ann_dir, **suffix)
         check_val_folder(args, other)
@@ -214,60 +221,6 @@ def check_val_folder(args: argparse.Namespace, folder: MaskedFolder) -> None:
             f'{len(bare)} images in {args.val_img_dir} have no mask in {args.val_ann_dir}, such as '
             f'{bare[0]}: every image for validation needs one'
         )
-
-
-def import_command(args: argparse.Namespace) -> None:
-    """Convert published lists to stems."""
-    fmt = AUTO if args.fmt is None else args.fmt
-    if fmt == 'permutation':
-        if args.all is None or args.num is None or args.unlabeled:
-            raise ValueError('a permutation needs --all and --num, and takes no --unlabeled')
-        refuse_unused(args, ('img_dir', 'suffix'), 'takes the stems of a permutation from --all')
-        split = import_permutation(args.labeled, args.all, args.num)
-    elif args.num is not None:
-        raise ValueError('--num is for --format permutation only')
-    else:
-        images = None
-        if not args.img_dir:
-            refuse_unused(args, ('suffix',), 'searches no images without --img-dir')
-        else:
-            images = (
-                find_files(args.img_dir, [args.suffix])
-                if args.suffix
-                else find_images(args.img_dir)
-            )
-        split = import_lists(args.labeled, args.unlabeled, args.all, fmt, images)
-    sources = dict(labeled=args.labeled, unlabeled=args.unlabeled, all=args.all)
-    facts = dict(
-        kind='import',
-        format=fmt,
-        num_dropped=split.num_dropped,
-        sources={
-            key: dict(name=Path(path).name, sha256=file_sha256(path))
-            for key, path in sources.items()
-            if path
-        },
-    )
-    write_split(args.out, split.labeled, split.unlabeled, facts, **given(args, ('overwrite',)))
-    report(
-        dict(
-            folder=args.out,
-            num_labeled=len(split.labeled),
-            num_unlabeled=len(split.unlabeled),
-            missing=[],
-        )
-    )
-    if split.num_dropped:
-        print(f'  {split.num_dropped} labelled stems were removed from the unlabelled list')
-    if split.folder:
-        print(f'  names are below {split.folder}/ of the lists, such as {split.labeled[0]}')
-    if split.mixed:
-        print(
-            '  warning: paths of the lists have no folder in common, and are kept as they are, '
-            f'such as {split.mixed}: give --img-dir if they are not below your image folder'
-        )
-    if split.mask_note:
-        print(f'  warning: {split.mask_note}')
 
 
 def verify_command(args: argparse.Namespace) -> None:

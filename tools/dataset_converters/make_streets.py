@@ -5,7 +5,8 @@ The files depend on the seed and the sizes only::
 
     python tools/dataset_converters/make_streets.py --out data/streets
 
-A complete data set with the same settings is kept.
+A complete data set with the same settings is kept, and an interrupted one is drawn again. Any other
+is replaced with --force alone; lists of your own in OUT/splits stay.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     for name, text in SETTINGS.items():
         parser.add_argument(f'--{name}', type=int, help=text)
     parser.add_argument('--workers', type=positive, help='processes; default: 2')
-    parser.add_argument('--force', **FLAG, help='replace the data set in OUT')
+    parser.add_argument('--force', **FLAG, help='replace a finished data set in OUT')
     return parser.parse_args()
 
 
@@ -53,8 +54,9 @@ with errors_in_one_line():
     from mmseg_ctt.datasets.split_files import write_split
     from mmseg_ctt.datasets.splits import (
         num_from_fraction,
-        write_random_split,
-        write_sequence_split,
+        random_split,
+        sequence_split,
+        write_drawn,
     )
     from mmseg_ctt.datasets.streets_layout import CLASSES
     from mmseg_ctt.lab.street_scenes.drives import DRIVES
@@ -70,6 +72,11 @@ FRACTIONS = ('1/16', '1/8', '1/4')
 SEEDS = (0, 1, 2)
 # Fewer images may lack a class.
 MIN_LABELED = 8
+OWN_SPLITS = (  # those of write_splits
+    *(f'{fraction.replace("/", "_")}/seed{seed}' for fraction in FRACTIONS for seed in SEEDS),
+    *(f'seq_{drive.name}' for drive in DRIVES),
+    'all',
+)
 
 
 def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
@@ -82,13 +89,15 @@ def write_splits(folder: Path, stems: List[str], presence: np.ndarray) -> None:
         stems (list[str]): N stems.
         presence (np.ndarray): bool ``(N, K)``.
     """
-    for fraction in FRACTIONS:
-        if num_from_fraction(fraction, len(stems)) < MIN_LABELED:
-            continue
-        for seed in SEEDS:
-            write_random_split(str(folder), stems, presence, fraction, seed, CLASSES)
-    for drive in DRIVES:
-        write_sequence_split(str(folder), stems, presence, [drive.name], CLASSES)
+    source = str(folder), stems, presence
+    splits = [
+        random_split(*source, fraction, seed, CLASSES)
+        for fraction in FRACTIONS
+        if num_from_fraction(fraction, len(stems)) >= MIN_LABELED
+        for seed in SEEDS
+    ]
+    splits += [sequence_split(*source, [drive.name], CLASSES) for drive in DRIVES]
+    write_drawn(splits)
     write_split(folder / 'all', stems, [], dict(kind='all'))
 
 
@@ -102,7 +111,7 @@ def make(args: argparse.Namespace) -> None:
     if not args.force and is_complete(args.out, settings):
         print(f'{args.out}: complete already')
         return
-    prepare(args.out, settings, **given(args, ('force',)))
+    prepare(args.out, settings, OWN_SPLITS, **given(args, ('force',)))
     meta, stems, presence = generate(args.out, settings, **given(args, ('workers',)))
     write_splits(args.out / 'splits', stems, presence)
     # Last, so that an interrupted run counts as incomplete.

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import add_cfg_options, described, given, read_config, run  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.datasets.training_copy.plan import Plan
@@ -65,10 +66,7 @@ def check_args(args: argparse.Namespace) -> None:
     """Raise for arguments that would be unused."""
     if not args.verify and args.source is None:
         raise ValueError('name a config or the root of a data set, and the folder of the copy')
-    unused = given(args, unused_names(args))
-    if unused:
-        name = next(iter(unused)).replace('_', '-')
-        raise ValueError(f'--{name} would be unused here: remove it')
+    refuse_unused(args, unused_names(args))
     if not args.verify and not Path(args.source).exists():
         raise FileNotFoundError(f'{args.source} does not exist: name a config or a folder')
 

@@ -22,25 +22,45 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _common import add_arguments, described, load_config, run  # noqa: E402
+from _common import add_cfg_options, described, positive, read_config, run  # noqa: E402
+from _refusals import refuse_replaced, refuse_unused  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 
+ITERS = (100, 10_000, 1_000_000)
+REPLACED = (  # of the config
+    *('work_dir', 'resume', 'load_from', 'experiment_name', 'launcher'),
+    *('train_cfg.max_iters', 'default_hooks.checkpoint.interval'),
+)
+
+
 def parse_args() -> argparse.Namespace:
     parser = described(__doc__)
     parser.add_argument('config', nargs='?', help='config file')
-    parser.add_argument('--iters', type=int, nargs='+', default=[100, 10_000, 1_000_000])
     parser.add_argument(
-        '--stock', type=int, nargs='*', default=[], help="iterations to resume with mmengine's loop"
+        '--iters',
+        type=positive,
+        nargs='+',
+        help=f'iterations to resume; default: {" ".join(map(str, ITERS))}',
+    )
+    parser.add_argument(
+        '--stock', type=positive, nargs='+', help="iterations to resume with mmengine's loop"
     )
     parser.add_argument('--sampler', action='store_true', help='time and memory of the sampler')
-    add_arguments(parser)
+    add_cfg_options(parser)
     args = parser.parse_args()
     if not args.config and not args.sampler:
         parser.error('give a CONFIG, or --sampler')
     return args
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Raise for arguments that would be unused."""
+    if not args.config:
+        refuse_unused(args, ('iters', 'stock', 'cfg_options'), '--sampler reads no config')
+    refuse_replaced(args.cfg_options, dict.fromkeys(REPLACED, 'this tool'))
 
 
 class Done(Exception):
@@ -66,6 +86,7 @@ def first_iteration(
         resume=load_from is not None,
         load_from=load_from,
         experiment_name=folder.name,
+        launcher='none',
     )
     begin = time.perf_counter()
     runner = Runner.from_cfg(cfg)
@@ -104,12 +125,13 @@ def set_iteration(path: Path, iteration: int, draws: int) -> str:
 
 def benchmark_resume(cfg: 'Config', args: argparse.Namespace, folder: Path) -> None:
     cfg.default_hooks.checkpoint.interval = 1
-    cfg.train_cfg.max_iters = max(args.iters + args.stock) + 1
+    resumed, stock = args.iters or list(ITERS), args.stock or []
+    cfg.train_cfg.max_iters = max(resumed + stock) + 1
     seconds, draws = first_iteration(cfg, folder / 'first')
     print(f'{"loop":20} {"iteration":>10} {"seconds":>8}')
     print(f'{cfg.train_cfg.type:20} {0:10} {seconds:8.2f}')
     saved = folder / 'first' / 'iter_1.pth'
-    for kind, iterations in ((cfg.train_cfg.type, args.iters), ('IterBasedTrainLoop', args.stock)):
+    for kind, iterations in ((cfg.train_cfg.type, resumed), ('IterBasedTrainLoop', stock)):
         cfg.train_cfg.type = kind
         for iteration in iterations:
             checkpoint = set_iteration(saved, iteration, draws)
@@ -138,12 +160,13 @@ def benchmark_sampler() -> None:
 
 def main() -> None:
     args = parse_args()
+    check_args(args)
     if args.sampler:
         import mmseg_ctt  # noqa: F401
 
         benchmark_sampler()
     if args.config:
-        cfg = load_config(args)
+        cfg = read_config(args.config, args.cfg_options)
         with tempfile.TemporaryDirectory() as folder:
             benchmark_resume(cfg, args, Path(folder))
 

@@ -4,7 +4,8 @@
 # prints the environment, and trains two iterations by the installed tools:
 #   bash tools/misc/check_wheel.sh [EXTRA ...]     bash tools/misc/check_wheel.sh report tiff
 #   PYTHON  interpreter (default python3; the tested set is one of 3.11)
-#   FOLDER  of environment, wheel and run (default: a temporary one, removed at the end)
+#   FOLDER  of environment, wheel and run, new or of an earlier call, whose results are replaced
+#           (default: a temporary one, removed at the end)
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 python="${PYTHON:-python3}"
@@ -15,9 +16,14 @@ if [ -z "$folder" ]; then
 fi
 mkdir -p "$folder"
 folder="$(cd "$folder" && pwd)"
-log="$folder/log.txt"
-: > "$log"
 say() { echo "[wheel] $*" >&2; }
+mark="$folder/.check_wheel"
+if [ ! -e "$mark" ] && [ -n "$(ls -A "$folder")" ]; then
+    say "FOLDER=$FOLDER is not empty and not of an earlier call: name a new folder"; exit 2
+fi
+log="$folder/log.txt"
+: > "$mark"
+: > "$log"
 step() {
     say "$1"
     "${@:2}" >> "$log" 2>&1 || { tail -n 15 "$log" >&2; say "failed: $1"; exit 1; }

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import FLAG, add_cfg_options, check_file, described, given, read_config, run  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,6 +37,7 @@ def parse_args() -> argparse.Namespace:
 def texts_of(args: argparse.Namespace) -> list:
     """Texts of the command line, or of all classes of a config."""
     if args.texts:
+        refuse_unused(args, ('cfg_options',), '--texts needs no config')
         return args.texts
     cfg = read_config(args.config, args.cfg_options)
     entries = (cfg.model.get('guidance') or {}).get('texts')

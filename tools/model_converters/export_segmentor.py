@@ -35,9 +35,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
-    from mmseg_ctt.engine.out_paths import check_out_folder
+    from mmseg_ctt.engine.out_paths import check_out_folder, check_plain_name
 
     check_out_folder(args.out_dir)
+    if args.name is not None:
+        check_plain_name(args.name)
     from mmseg_ctt.deploy.export import export_member, read_checkpoint, write_export
 
     export = export_member(cfg, read_checkpoint(args.checkpoint), args.member)

@@ -60,13 +60,14 @@ def publish(path: Path, out_dir: Path, name: Optional[str] = None) -> Path:
     """Write the published file and return it."""
     from mmseg_ctt.datasets.whole_files import write_whole
     from mmseg_ctt.deploy.export import checkpoint_bytes, inference_part, read_checkpoint
+    from mmseg_ctt.engine.out_paths import check_plain_name
 
+    if name is not None:
+        check_plain_name(name)
     checkpoint = inference_part(read_checkpoint(path))
     if isinstance(checkpoint['meta'].get('cfg'), str):
         checkpoint['meta']['cfg'] = ABSOLUTE.sub(r'\1\2\1', checkpoint['meta']['cfg'])
     name = name or model_name(path, checkpoint['meta'])
-    if name != Path(name).name:
-        raise ValueError(f'--name {name} must be a plain name, not a path')
     data = checkpoint_bytes(checkpoint)
     sha8 = hashlib.sha256(data).hexdigest()[:8]
     published = out_dir / f'{name}_{date_of(path, checkpoint["meta"])}-{sha8}.pth'

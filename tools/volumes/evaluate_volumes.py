@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, given, run  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
 if TYPE_CHECKING:
     from mmseg_ctt.evaluation.volumes import ScoreTable
@@ -143,6 +144,8 @@ def check_outputs(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    if args.listed is None:
+        refuse_unused(args, ('img_suffix',), 'no --list names volumes', img_suffix='suffix')
     check_outputs(args)
     from mmseg_ctt.evaluation.volumes import FolderScores, check_comparable, member_table
 

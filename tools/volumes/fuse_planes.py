@@ -37,7 +37,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tie',
         metavar='NAME',
-        help='plane that decides where votes are equal, not with --fusion soft; default: the last',
+        help='plane that decides where votes are equal, not with --fusion soft or intersection; '
+        'default: the last',
     )
     parser.add_argument(
         '--clean',
@@ -70,13 +71,14 @@ def main() -> None:
     from mmseg_ctt.label_fusion import PlaneFusion
     from mmseg_ctt.label_fusion.plane_files import plane_cases
     from mmseg_ctt.label_fusion.plane_folders import check_cases, fuse_folders
+    from mmseg_ctt.label_fusion.plane_fusion import TIELESS
 
     folders, out = named_folders(args.planes), Path(args.out)
     names = list(folders)
     if args.tie is not None and args.tie not in names:
         raise ValueError(f'--tie {args.tie} is none of the planes {", ".join(names)}')
-    if args.tie is not None and args.fusion == 'soft':
-        raise ValueError('--fusion soft does not use --tie: leave it out')
+    if args.tie is not None and args.fusion in TIELESS:
+        raise ValueError(f'--fusion {args.fusion} does not use --tie: leave it out')
     settings = given(args, ('fusion', 'clean', 'agreement_mask'))
     if args.tie is not None:
         settings['tie'] = names.index(args.tie)

@@ -33,6 +33,7 @@ from typing import Any, List, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import described, given, run  # noqa: E402
+from _refusals import refuse_unused  # noqa: E402
 
 LEVELS = dict(
     background='threshold: level of the background; default: 0.3',
@@ -109,7 +110,7 @@ def open_job(args: argparse.Namespace) -> Any:
     return PseudoLabelJob(maps, images, args.rule, settings, truth=truth, **more)
 
 
-def print_sweep(job: Any, thresholds: List[float], jobs: int) -> None:
+def print_sweep(job: Any, args: argparse.Namespace) -> None:
     from mmseg_ctt.weak_labels import RULES
     from mmseg_ctt.weak_labels.label_quality import label_quality
     from mmseg_ctt.weak_labels.label_sweep import sweep
@@ -119,9 +120,12 @@ def print_sweep(job: Any, thresholds: List[float], jobs: int) -> None:
     level = RULES[job.rule].level
     if level is None:
         raise ValueError(f'the rule {job.rule} has no level: leave --thresholds out')
-    found = sweep(job, level, thresholds, jobs, report=lambda line: print(line, flush=True))
+    refuse_unused(args, (level,), '--thresholds gives its values')
+    found = sweep(
+        job, level, args.thresholds, args.jobs, report=lambda line: print(line, flush=True)
+    )
     print(f'| {level} | mIoU | mIoU of labelled pixels | labelled |\n| --- | --- | --- | --- |')
-    for value, counts in zip(thresholds, found):
+    for value, counts in zip(args.thresholds, found):
         means = (*label_quality(counts).means, counts[:, :-1].sum() / counts.sum())
         print(f'| {value:g} | {" | ".join(f"{100 * mean:.1f}" for mean in means)} |')
 
@@ -134,7 +138,7 @@ def main() -> None:
 
     job = open_job(args)
     if args.thresholds:
-        print_sweep(job, args.thresholds, args.jobs)
+        print_sweep(job, args)
         return
     counts = make_pseudo_labels(
         job, Path(args.out), args.jobs, report=lambda line: print(line, flush=True)

@@ -9,7 +9,7 @@ from mmseg.registry import DATASETS
 
 from ...datasets.whole_files import write_whole
 from ...datasets.wrappers import leaf_configs
-from ...engine.out_paths import check_out_folder
+from ...engine.out_paths import check_out_folder, check_plain_name
 from ...version import __version__
 from ..checkpoint import build_network, load_weights, without_pretrained
 from .adapters import plain_backbone, tuning_notes
@@ -78,9 +78,10 @@ def write_export(export: Export, out_dir: Union[str, Path], name: str) -> Tuple[
         tuple[Path, Path]: Config and checkpoint.
 
     Raises:
-        ValueError: If ``out_dir`` is a file, or a file of that name has another content; nothing is
-            written.
+        ValueError: If ``out_dir`` is a file, the name is a path, or a file of that name has another
+            content; nothing is written.
     """
+    check_plain_name(name)
     check_out_folder(out_dir)
     config, weights = Path(out_dir, f'{name}.py'), Path(out_dir, f'{name}.pth')
     which = f'Member {export.member}' if export.member else 'Model'

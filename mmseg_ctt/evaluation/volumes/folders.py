@@ -9,7 +9,7 @@ import numpy as np
 from ...datasets.volume_files import listed_names, named_volumes
 from ...volumes import Volume, check_geometry, check_pair, open_volume, read_label
 from ...volumes.names import pair_names
-from .scores import Empty, check_empty, checked_spacing, class_scores, one_empty
+from .scores import Empty, check_background, check_empty, checked_spacing, class_scores, one_empty
 from .table import ScoreTable
 
 PathLike = Union[str, Path]
@@ -82,6 +82,7 @@ class FolderScores:
         img_suffix: Optional[str] = None,
     ) -> None:
         check_empty(empty)
+        check_background(background, classes)
         self.classes, self.ignore_index, self.empty = tuple(classes), ignore_index, empty
         self.background = background
         self.scored = [k for k in range(len(classes)) if k != background]

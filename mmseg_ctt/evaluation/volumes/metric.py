@@ -16,7 +16,7 @@ from ...volumes import SliceAddress, open_volume, parse_address
 from ...volumes.names import case_names
 from .folders import spacing_of
 from .gathering import LabelSlice, Packed, VolumeParts
-from .scores import Empty, check_empty, checked_spacing, class_scores, one_empty
+from .scores import Empty, check_background, check_empty, checked_spacing, class_scores, one_empty
 from .table import ScoreTable, mean_names, member_table
 
 FILES = ('volume_scores.csv', 'volume_scores.json')
@@ -44,7 +44,7 @@ class VolumeMetric(BaseMetric):
     one volume are in memory at a time. With several, each keeps its compressed slices to the end.
 
     Args:
-        background (int, optional): Class that has no scores. Defaults to 0; None: all have.
+        background (int, optional): Class that has no scores. Defaults to 0; None or -1: all have.
         ignore_index (int): Label of voxels that count in no class. Defaults to 255.
         empty (str | float): Distance where prediction or label lack a class that the other has:
             ``'diagonal'`` of the volume, ``'nan'`` (left out of means), or a number of mm.
@@ -94,6 +94,9 @@ class VolumeMetric(BaseMetric):
         Raises:
             ValueError: See the class.
         """
+        classes = getattr(dataset, 'metainfo', {}).get('classes')
+        if classes:
+            check_background(self.background, classes)
         parts, nothing = VolumeParts(), Packed.of(np.zeros(0))
         for i in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
             info = dataset.get_data_info(i)

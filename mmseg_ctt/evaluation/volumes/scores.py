@@ -153,6 +153,23 @@ def checked_spacing(spacing: Sequence[float], ndim: int) -> Tuple[float, ...]:
     return values
 
 
+def check_background(background: Optional[int], classes: Sequence[str]) -> None:
+    """Check the class that has no scores.
+
+    Args:
+        background (int, optional): Its id; None or -1: all classes have scores.
+        classes (Sequence[str]): Names of the classes.
+
+    Raises:
+        ValueError: If it is no class.
+    """
+    if background is not None and not -1 <= background < len(classes):
+        raise ValueError(
+            f'background={background} must be one of the classes 0 to {len(classes) - 1} '
+            f'({", ".join(classes)}), or -1 for none'
+        )
+
+
 def check_empty(empty: Empty) -> None:
     """Check the setting for empty masks.
 

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from statistics import median
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
@@ -55,18 +56,21 @@ def benchmark_loader(
         repeats (int): Times that each is loaded; the median counts. Defaults to 5.
         workers (Sequence[int], optional): Numbers of worker processes. Defaults to None: 0, and the
             powers of two up to the CPUs of this process.
-        copy (str, optional): Folder of a training copy. Defaults to None: the originals alone.
+        copy (str, optional): Folder of a training copy. Defaults to None: that of the config, or
+            the originals alone.
 
     Returns:
         dict: Processor seconds of one image by kind of files, source and step, and images a second
         by number of workers, for JSON.
 
     Raises:
-        ValueError: If a count is not positive, or the training set is of another class.
+        ValueError: If a count is not positive, the config names another copy, or the training set
+            is of another class.
     """
     numbers = _numbers(workers)
     if images < 1 or repeats < 1:
         raise ValueError(f'images={images} and repeats={repeats} must be positive')
+    copy = _copy_of(cfg, copy)
     folders = {ORIGINALS: None} if copy is None else {ORIGINALS: None, COPY: copy}
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     with one_threaded():
@@ -85,6 +89,15 @@ def benchmark_loader(
         repeats=repeats,
         machine=describe_machine(torch.device('cpu')),
     )
+
+
+def _copy_of(cfg: Config, copy: Optional[str]) -> Optional[str]:
+    named = cfg.train_dataloader.dataset.get('training_copy')
+    if None not in (named, copy) and Path(named).resolve() != Path(str(copy)).resolve():
+        raise ValueError(
+            f'train_dataloader.dataset.training_copy is {named}, --training-copy {copy}: leave one'
+        )
+    return named if copy is None else copy
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ...engine.out_paths import check_new_folder
+
 IGNORED = 255  # id of ignored pixels where nothing else is set
 KINDS = ('class', 'shift')
 MIN_REGION = 0.01  # of the image: smaller regions do not get another class
@@ -112,8 +114,7 @@ def spoil_masks(
         raise ValueError(f'the fraction must be in (0, 1], got {fraction}')
     if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f'kinds of errors are {", ".join(KINDS)}, got {list(kinds)}')
-    if out.is_dir() and any(out.iterdir()):
-        raise ValueError(f'{out} is not empty: give another folder')
+    check_new_folder(out)
     random = np.random.RandomState(seed)
     number = max(1, round(fraction * len(listed)))
     chosen = [sorted(listed)[i] for i in random.permutation(len(listed))[:number]]

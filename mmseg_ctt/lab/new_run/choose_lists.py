@@ -74,6 +74,11 @@ def choose_lists(found: Found, wanted: Wanted) -> Lists:
                     f'{found.parts[VAL].images_dir} has images for it: leave {option} out, or move '
                     'them'
                 )
+    if wanted.val == 0 and wanted.seed is not None:
+        raise ValueError(
+            f'--seed {wanted.seed} draws images for validation, and --val 0 keeps none: leave one '
+            'out'
+        )
     made = (root / own / LIST_NAMES[0]).is_file()
     new = bool(wanted.name) and wanted.lists is None and not made
     present = None if new else find_lists(root, found.files, wanted.lists, own)

@@ -11,7 +11,7 @@ import multiprocessing
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -189,30 +189,36 @@ def is_complete(out: Path, settings: Settings) -> bool:
         return False
 
 
-def prepare(out: Path, settings: Settings, force: bool = False) -> None:
-    """Clear the folder and mark its data set as incomplete.
+def prepare(out: Path, settings: Settings, splits: Sequence[str] = (), force: bool = False) -> None:
+    """Clear the folder and mark its data set as incomplete; other lists in ``splits`` stay.
 
     Args:
-        out (Path): Folder of the data set.
+        out (Path): Folder of the data set, which :func:`is_complete` says no of.
         settings (Settings): Settings.
-        force (bool): Replace a data set of other settings. Defaults to False.
+        splits (Sequence[str]): Folders below ``splits`` that are made anew. Defaults to none.
+        force (bool): Replace a data set that was finished, or is of other settings. Defaults to
+            False.
 
     Raises:
         ValueError: If the folder holds other data, or, unless forced, a data
-            set of other settings.
+            set of other settings, or one that was finished and is another now.
     """
     meta = read_meta(out)
-    if meta and meta.get('settings') != asdict(settings) and not force:
-        raise ValueError(
-            f'{out} holds a data set of other settings; choose '
-            'another --out, or replace it with --force'
-        )
-    for name in FOLDERS:
+    cause = ''
+    if meta and meta.get('settings') != asdict(settings):
+        cause = 'a data set of other settings'
+    elif 'sha256' in meta:  # an interrupted one has none
+        same = meta.get('renderer_version') == RENDERER_VERSION
+        cause = 'a data set with changed files' if same else 'a data set of another version'
+    if cause and not force:
+        raise ValueError(f'{out} holds {cause}; choose another --out, or replace it with --force')
+    out.mkdir(parents=True, exist_ok=True)
+    write_meta(out, dict(name=NAME, settings=asdict(settings)))  # before a kill can leave a part
+    for name in (*FOLDERS[:2], *(f'splits/{split}' for split in splits)):
         shutil.rmtree(out / name, ignore_errors=True)
     for folder in FOLDERS[:2]:
         for part in PARTS:
             (out / folder / part).mkdir(parents=True)
-    write_meta(out, dict(name=NAME, settings=asdict(settings)))
 
 
 def write_meta(out: Path, meta: Dict[str, Any]) -> None:
