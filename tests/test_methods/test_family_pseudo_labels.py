@@ -42,7 +42,7 @@ def assert_as_in_a_step(recipe, **changes):
     """Inspected logits are those of a step, and the first label is what its view is cut along."""
     model = ready(recipe, **{**unmixed(recipe), **changes})
     steps, inspections, views = [], [], []
-    noted(model, 'aligned', steps)
+    noted(model, 'align_and_limit', steps)
     noted(model, '_labels_of', inspections)
     noted(model, 'several_views', views)
     found = model.inspect_pseudo_labels(**images_of(model))
