@@ -128,6 +128,6 @@ def test_signal_requeue_and_finish(environment, tmp_path, signal):
     ends = [line for line in text.splitlines() if line.startswith('srun: error')]
     assert ends and all('Exited with exit code 75' in line for line in ends), ends
     assert 'slurm_train.sh: code 75, back into the queue' in text
-    assert f'resumed epoch: 0, iter: {stopped}' in text
+    assert f'resumed from {parts / "work"}/iter_{stopped}.pth' in text
     expected, state = weights(whole), weights(parts)
     assert all(torch.equal(expected[name], state[name]) for name in expected)
