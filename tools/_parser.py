@@ -7,16 +7,6 @@ from typing import Any, Optional
 GIVEN = '_given'  # options that a command line has had so far
 
 
-def check_once(
-    parser: argparse.ArgumentParser, namespace: argparse.Namespace, dest: str, option: Optional[str]
-) -> None:
-    """End where an option is given that was given before: one of the two would be unused."""
-    earlier = vars(namespace).setdefault(GIVEN, set())
-    if option and dest in earlier:
-        parser.error(f'{option} is given twice: leave one')
-    earlier.add(dest)
-
-
 class Once(argparse.Action):
     """``store`` of argparse, which refuses an option that is given twice."""
 
@@ -27,22 +17,23 @@ class Once(argparse.Action):
         values: Any,
         option_string: Optional[str] = None,
     ) -> None:
-        check_once(parser, namespace, self.dest, option_string)
+        earlier = vars(namespace).setdefault(GIVEN, set())
+        if option_string and self.dest in earlier:
+            parser.error(f'{option_string} is given twice: leave one')
+        earlier.add(self.dest)
+        self.store(parser, namespace, values, option_string)
+
+    def store(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
+        """Set the value."""
         setattr(namespace, self.dest, values)
 
 
-class YesOrNo(argparse.BooleanOptionalAction):
+class YesOrNo(Once, argparse.BooleanOptionalAction):
     """``--name`` and ``--no-name``, of which one is given."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: Optional[str] = None,
-    ) -> None:
-        check_once(parser, namespace, self.dest, option_string)
-        super().__call__(parser, namespace, values, option_string)
+    store = argparse.BooleanOptionalAction.__call__
 
 
 class _Parser(argparse.ArgumentParser):
