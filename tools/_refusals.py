@@ -41,3 +41,18 @@ def refuse_two_folders(args: argparse.Namespace) -> None:
     """Raise if both ``--work-dir`` and a change of the config name the work folder."""
     if args.work_dir:
         refuse_replaced(args.cfg_options, dict(work_dir='--work-dir'))
+
+
+def refuse_set_by_rounds(options: Optional[Mapping[str, Any]]) -> None:
+    """Raise for a change of the config that every training of a self-training replaces.
+
+    Args:
+        options (Mapping[str, Any], optional): Of ``--cfg-options``.
+    """
+    reasons = dict(
+        launcher='each training is one process on one device',
+        resume='each training goes on from its last checkpoint by itself',
+    )
+    for key, reason in reasons.items():
+        if key in (options or {}):
+            raise ValueError(f'--cfg-options {key} would be unused, as {reason}: remove it')

@@ -49,7 +49,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from _common import add_cfg_options, described, positive, read_config, run
-from _refusals import refuse_two_folders
+from _refusals import refuse_set_by_rounds, refuse_two_folders
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -101,6 +101,7 @@ def run_rounds(cfg: 'Config', work_dir: Union[str, Path], args: argparse.Namespa
     )
     from mmseg_ctt.self_training import build_rounds
 
+    refuse_set_by_rounds(args.cfg_options)
     folder = Path(work_dir)
     resources = Resources(args.threads or default_threads(), args.gpu, threading.Event())
     training = build_rounds(cfg, folder, ROOT, lambda line: print(line, flush=True))

@@ -38,6 +38,15 @@ REFUSED = [
         'distill toy.py a.pth --student toy.py --work-dir a --cfg-options work_dir=b',
         'work_dir would be unused, as --work-dir sets it',
     ),
+    (
+        'self_train toy.py --cfg-options launcher=slurm',
+        'launcher would be unused, as each training',
+    ),
+    ('self_train toy.py --cfg-options resume=False', 'resume would be unused, as each training'),
+    (
+        'distill toy.py a.pth --student toy.py --cfg-options launcher=slurm',
+        'launcher would be unused, as each training',
+    ),
     (f'{STATISTICS} data --set val', '--set would be unused, as a folder has no sets'),
     (f'{STATISTICS} toy.py --suffix _x.png', '--suffix would be unused, as a config names its'),
     (f'{STATISTICS} data --images --suffix _x.png', '--suffix would be unused, as --images reads'),
