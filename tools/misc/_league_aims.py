@@ -70,8 +70,8 @@ def _column(league: 'League', methods: Collection[str], images: str) -> List[str
     return [
         _judged(halves, NUMBER, f'{halves:.0f}'),
         _judged(rest, REST, _share(rest)),
-        _judged(lowest_mean, 0.0, f'{lowest_mean:.2f}'),
-        _judged(lowest_run, 0.0, f'{lowest_run:.2f}'),
+        _judged(lowest_mean, 0.0, _points(lowest_mean)),
+        _judged(lowest_run, 0.0, _points(lowest_run)),
         _judged(best.mean, MEAN, f'{_share(best.mean)}, `{best.method}`'),
         _judged(capped, MEAN, f'{_share(capped)}, `{best.method}`'),
         f'{_share(published.mean)} ({published.fewest})' if published.complete else MISSING,
@@ -98,6 +98,10 @@ def _mean(values: List[float]) -> float:
 
 def _share(share: float) -> str:
     return f'{100 * share:.1f} %'
+
+
+def _points(gain: float) -> str:
+    return f'{round(gain, 2) + 0.0:.2f}'  # no -0.00
 
 
 def _judged(value: float, aim: float, text: str) -> str:
