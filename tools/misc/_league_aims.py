@@ -32,7 +32,7 @@ def aims_table(league: 'League') -> str:
         (f'mean share of the others, the best {NUMBER} aside', 'at least a third'),
         ('lowest mean gain over labels alone, points', 'not below 0'),
         ('lowest gain of a single run over labels alone of its seed, points', 'not below 0'),
-        ('mean share of the best method', mean),
+        ('mean share of the best method with as many seeds', mean),
         ('the same, shares above 100 % counted as 100 %', mean),
         (f'for comparison, mean share of `{PUBLISHED}` as published', 'none'),
     ]
