@@ -2,62 +2,18 @@
 """The tables of docs/league.md and docs/results.md, and the shares in them."""
 
 import csv
+import json
 import math
 import shutil
 
 import pytest
-from matplotlib.axes import Axes
 from pages import ROOT
-from PIL import Image
+from toy_league import ENDS, QUESTIONS, ROWS, league, row
 
-from mmseg_ctt.lab.experiments import league_chart
-from mmseg_ctt.lab.experiments.league import League, Standing
-from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
+from mmseg_ctt.lab.experiments.matrix import Cell
 from mmseg_ctt.lab.experiments.results import BEGIN, END
 
-QUESTIONS = {'photos': 'photos_all', 'slices': 'slices_all'}
-METHODS = ('plain', 'good', 'part', 'harm', 'never')
 PAGES = ('README.md', 'docs/league.md', 'docs/results.md', 'docs/guide/which_method.md')
-
-
-def row(method, split, miou, seed=0, member='student0', eval_set='val'):
-    values = dict(method=method, split=split, seed=seed, member=member, eval_set=eval_set)
-    return {**dict.fromkeys(END, 'x'), **values, 'miou': f'{miou:.2f}'}
-
-
-ENDS = [
-    row('plain', 'photos', 38, 0, 'model'),
-    row('plain', 'photos', 42, 1, 'model'),
-    row('plain', 'photos_all', 60, 0, 'model'),
-    row('plain', 'slices', 80, 0, 'model'),
-    row('plain', 'slices_all', 90, 0, 'model'),
-]
-ROWS = [
-    *ENDS,
-    row('good', 'photos', 48),
-    row('good', 'photos', 52, 1),
-    row('good', 'photos', 99, 0, 'teacher0'),  # not the member that predicts
-    row('good', 'slices', 81),
-    row('part', 'photos', 59),
-    row('harm', 'photos', 30),
-    row('harm', 'slices', 85),
-]
-
-
-def league(rows=ROWS, **changes):
-    cells = [Cell(method, split, 0, 'c.py', {}) for method in METHODS for split in QUESTIONS]
-    cells += [Cell('plain', split, 0, 'c.py', {}) for split in QUESTIONS.values()]
-    given = dict(
-        cells=cells,
-        members=dict.fromkeys(METHODS[1:], 'student0'),
-        eval_sets=('val',),
-        out='docs/scores.csv',
-        work_dir='',
-        baseline='plain',
-        full_labels=None,
-        full_by_split=QUESTIONS,
-    )
-    return League(Matrix(**{**given, **changes}), rows)
 
 
 def test_share_is_that_of_the_means_over_seeds():
@@ -102,6 +58,17 @@ def test_a_matrix_that_is_no_league(changes):
         league(**changes)
 
 
+def test_gains_are_over_the_baseline_of_the_same_seed():
+    rows = [*ROWS, row('good', 'photos', 99, 2)]  # a seed that the baseline does not have
+    assert league(rows).gains('good', 'photos', 'val') == {0: 10, 1: 10}
+    assert league().gains('never', 'photos', 'val') == {}
+
+
+def test_fewest_seeds_are_none_where_a_question_is_missing():
+    assert league().standing('good', 'val').fewest == 1
+    assert league().standing('part', 'val').fewest == 0
+
+
 def test_methods_of_several_teachers_have_an_ensemble():
     pair = [row('good', 'photos', 51, 0, 'teacher1'), row('good', 'photos', 54, 0, 'ensemble')]
     found = league([*ROWS, *pair, row('harm', 'photos', 30, 0, 'ensemble')])
@@ -123,21 +90,53 @@ def test_up_to_date(tool, capsys):
 
 
 def test_shares_of_the_validation_images_until_the_gaps_are_tested(tool):
-    table = tool.module.shares_table(league(), dict(good=2.04), dict(good=1.5))
+    table = tool.module.shares_table(league(), dict(good=2.04), dict(good=1.5), {})
     assert table.startswith('Share of the gap on the **validation images**')
     assert 'Test images: not yet.' in table and table.endswith('Not measured yet: `never`.')
     assert '(../configs/good/README.md) | 50 (2) | 10 (1) | 30 | 10 | 2.0 | 1.5 |' in table
     assert '| 105 (1) | not measured | not measured | not measured | not measured | not' in table
     tested = [{**one, 'eval_set': 'test'} for one in ENDS]
-    table = tool.module.shares_table(league([*ROWS, *tested]), {}, {})
+    table = tool.module.shares_table(league([*ROWS, *tested]), {}, {}, {})
     assert table.startswith('Share of the gap on the **test images**') and 'not yet' not in table
     assert 'Not measured yet: `good`, `harm`, `never`, `part`.' in table
+
+
+def test_means_of_the_validation_images_stand_beside_shares_of_the_test_images(tool):
+    tested = [{**one, 'eval_set': 'test'} for one in ENDS]
+    tested += [
+        row('good', 'photos', 43, eval_set='test'),
+        row('part', 'photos', 41, eval_set='test'),
+    ]
+    tested.append(row('good', 'slices', 84, eval_set='test'))
+    pair = [row('good', 'photos', 51, 0, 'teacher1'), row('good', 'photos', 54, 0, 'ensemble')]
+    pair.append(row('good', 'slices', 84, 0, 'ensemble'))
+    lines = tool.module.shares_table(league([*ROWS, *tested, *pair]), {}, {}, {}).splitlines()
+    assert '| mean | worst | mean, validation | cost of a step | memory |' in lines[2]
+    assert 'mean, validation' not in tool.module.shares_table(league(), {}, {}, {})
+    cells = [line.split(' | ', 3)[3] for line in lines[4:8]]
+    assert cells == [
+        '32 | 25 | 30 | not measured | not measured |',
+        'not measured | not measured | 60 | not measured | not measured |',
+        '0 | 0 | 0 | not measured | not measured |',
+        'not measured | not measured | not measured | not measured | not measured |',
+    ]
+
+
+def test_costs_have_a_base(tool):
+    base = tool.module.step_base(ROOT)
+    table = tool.module.shares_table(league(), {}, {}, dict(step=0.1662, memory=718.8))
+    assert '1.0 is what labels alone take, 166 ms of processor time and 719 MiB.' in table
+    costs = {one['name']: one for one in json.loads((ROOT / 'docs/step_costs.json').read_text())}
+    own = costs['supervised_deeplabv3plus_mobilenetv2_camvid_1-8']
+    assert base == dict(step=own['step'], memory=own['memory'])
+    assert tool.module.step_base(ROOT / 'docs') == {}
+    assert '1.0' not in tool.module.shares_table(league(), {}, {}, {})
 
 
 def test_ensembles_in_the_tables(tool, monkeypatch):
     pair = [row('good', 'photos', 51, 0, 'teacher1'), row('good', 'photos', 54, 0, 'ensemble')]
     found = league([*ROWS, *pair])
-    shares = tool.module.shares_table(found, dict(good=2.04), dict(good=1.5)).splitlines()
+    shares = tool.module.shares_table(found, dict(good=2.04), dict(good=1.5), {}).splitlines()
     place = next(i for i, line in enumerate(shares) if line.startswith('| [good]'))
     assert shares[place + 1].startswith('| good, ensemble | 80 (1) | not measured |')
     assert shares[place + 1].endswith('| 2.0 | 1.5 |')
@@ -232,45 +231,6 @@ def test_question_without_a_gap(tool, monkeypatch):
         '81.00 (1) | no gap | not measured | not measured |',
         '79.00 (1) | no gap | not measured | not measured |',
     ]
-
-
-# ---- the picture
-
-
-def pictured(path, questions, share=0.5):
-    """The picture of one method with the same share on all questions, and its checksum."""
-    rows = [Standing('ctt', dict.fromkeys(questions, share), dict.fromkeys(questions, 1))]
-    league_chart.save_league(path, rows, questions, 'share, %')
-    return league_chart.checksum_of(rows, questions, 'share, %')
-
-
-def test_every_question_has_a_mark_of_its_own(tmp_path, monkeypatch):
-    drawn = []
-    scatter = Axes.scatter
-
-    def noted(axes, *points, **style):
-        drawn.append(style)
-        return scatter(axes, *points, **style)
-
-    monkeypatch.setattr(Axes, 'scatter', noted)
-    questions = [f'q{i}' for i in range(10)]
-    pictured(tmp_path / 'a.png', questions)
-    assert [style.pop('label') for style in drawn] == questions
-    assert len({str(style) for style in drawn}) == 10
-    with pytest.raises(ValueError, match='has marks for 10 questions, got 11'):
-        pictured(tmp_path / 'b.png', [*questions, 'q10'])
-
-
-def test_a_picture_has_the_checksum_of_its_figures(tmp_path):
-    path = tmp_path / 'a.png'
-    assert league_chart.saved_checksum(path) is None
-    first = pictured(path, ['photos', 'slices'])
-    assert league_chart.saved_checksum(path) == first
-    assert pictured(path, ['photos', 'slices']) == first
-    assert pictured(path, ['photos', 'slices'], share=0.51) != first
-    assert pictured(path, ['photos']) != first
-    Image.new('L', (1, 1)).save(path)
-    assert league_chart.saved_checksum(path) is None
 
 
 # ---- the command

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LEAGUE = 'configs/matrices/league.yaml'
 LONGER = 'configs/matrices/league_longer.yaml'
 COSTS = 'docs/step_costs.json'
+BASELINE = 'supervised'  # folder of configs of labels alone
 QUESTION = 'camvid_0006R0'  # of the league; in the table of README.md
 ENTRY = re.compile(r'(?P<data>.+?) (?P<part>\d+|1/\d+), (?P<network>[^:]+): (?P<value>[\d.]+)')
 
@@ -54,12 +55,23 @@ def step_costs(root: Path, quantity: str = 'step') -> Dict[str, float]:
         root (Path): Root of the repository.
         quantity (str): ``step``, processor time, or ``memory``, the peak. Defaults to ``step``.
     """
+    values = _step_values(root, quantity)
+    return {folder: value / values[BASELINE] for folder, value in values.items()}
+
+
+def step_base(root: Path) -> Dict[str, float]:
+    """What 1.0 is in :func:`step_costs`: ``step``, seconds, and ``memory``, MiB; empty without."""
+    found = {name: _step_values(root, name).get(BASELINE) for name in ('step', 'memory')}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _step_values(root: Path, quantity: str) -> Dict[str, float]:
+    """A quantity of a step by folder of configs."""
     path = root / COSTS
     rows = json.loads(path.read_text()) if path.is_file() else []
     by_config = {row['name']: row[quantity] for row in rows}
     paths = {name: next(root.glob(f'configs/*/{name}.py'), None) for name in by_config}
-    values = {path.parent.name: by_config[name] for name, path in paths.items() if path}
-    return {folder: value / values['supervised'] for folder, value in values.items()}
+    return {path.parent.name: by_config[name] for name, path in paths.items() if path}
 
 
 class Published(NamedTuple):

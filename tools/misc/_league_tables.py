@@ -5,37 +5,72 @@ import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Callable, List, Mapping, Tuple
 
+from _league_cells import (
+    MISSING,
+    RECIPE,
+    SETS,
+    capital,
+    ensemble,
+    link,
+    main_set,
+    percent,
+    points,
+    ratio,
+    rounded,
+    scored,
+    table,
+)
+
 if TYPE_CHECKING:
     from mmseg_ctt.lab.experiments.league import League, Standing
     from mmseg_ctt.lab.experiments.table import Summary
 
-SETS = {'test': 'test images', 'val': 'validation images'}
-RECIPE = 'ctt_plus'
 REPORTED = ('supervised', 'ctt', RECIPE)  # of docs/results.md, beside the best others
 OTHERS = 3
-MISSING, NO_GAP = 'not measured', 'no gap'
+NO_GAP = 'no gap'
 
 
-def main_set(league: 'League') -> str:
-    """Images that the shares are of: test as soon as both ends of every gap are measured."""
-    return 'test' if league.has_set('test') else 'val'
+def shares_table(
+    league: 'League',
+    costs: Mapping[str, float],
+    memory: Mapping[str, float],
+    base: Mapping[str, float],
+) -> str:
+    """Share of the gap by question, mean, worst case, cost of a step and memory of a method.
 
-
-def shares_table(league: 'League', costs: Mapping[str, float], memory: Mapping[str, float]) -> str:
-    """Share of the gap by question, mean, worst case, cost of a step and memory of a method."""
-    images, ensembles = main_set(league), league.of_ensembles()
-    head = ['method', *league.questions, 'mean', 'worst', 'cost of a step', 'memory']
+    Args:
+        league (League): Mean shares of the validation images stand beside those of the test images.
+        costs (Mapping[str, float]): Processor time of a step over that of labels alone, by method.
+        memory (Mapping[str, float]): Its peak, likewise.
+        base (Mapping[str, float]): ``step``, seconds, and ``memory``, MiB, of labels alone; may be
+            empty.
+    """
+    images = main_set(league)
     lines = []
+
+    def add(name: str, method: str, source: 'League') -> None:
+        cells = _shares(league, source.standing(method, images))
+        if images == 'test':
+            cells.append(percent(source.standing(method, 'val').mean))
+        used = [ratio(costs.get(method)), ratio(memory.get(method))]
+        lines.append([name, *cells, *used])
+
     for row in league.standings(images):
-        used = [_factor(costs.get(row.method)), _factor(memory.get(row.method))]
-        lines.append([_link(row.method), *_shares(league, row), *used])
+        add(link(row.method), row.method, league)
         if row.method in league.with_ensemble:
-            row = ensembles.standing(row.method, images)
-            lines.append([_ensemble(row.method), *_shares(league, row), *used])
+            add(ensemble(row.method), row.method, league.of_ensembles())
     text = f'Share of the gap on the **{SETS[images]}**, in % (number of seeds).'
-    if images == 'val':
-        text += f' {_capital(SETS["test"])}: not yet.'
-    return f'{text}\n\n{_table(head, lines)}{_unmeasured(league, images)}'
+    head = ['method', *league.questions, 'mean', 'worst', 'cost of a step', 'memory']
+    if images == 'test':
+        head.insert(-2, 'mean, validation')
+    else:
+        text += f' {capital(SETS["test"])}: not yet.'
+    if base:
+        text += (
+            f' Cost of a step and memory: 1.0 is what labels alone take, '
+            f'{1000 * base["step"]:.0f} ms of processor time and {base["memory"]:.0f} MiB.'
+        )
+    return f'{text}\n\n{table(head, lines)}{_unmeasured(league, images)}'
 
 
 def gains_table(league: 'League', costs: Mapping[str, float]) -> str:
@@ -53,9 +88,9 @@ def gains_table(league: 'League', costs: Mapping[str, float]) -> str:
     lines = []
     for method in sorted(gains, key=lambda method: _place(gains[method])):
         mean = fmean(gains[method])
-        cells = [_points(gain, 1) for gain in (*gains[method], mean)]
-        lines.append([_link(method, '../..'), *cells, _factor(costs.get(method))])
-    return _table(['method', *league.questions, 'mean', 'cost of a step'], lines)
+        cells = [points(gain, 1) for gain in (*gains[method], mean)]
+        lines.append([link(method, '../..'), *cells, ratio(costs.get(method))])
+    return table(['method', *league.questions, 'mean', 'cost of a step'], lines)
 
 
 def longer_table(league: 'League', longer: 'League') -> str:
@@ -78,20 +113,20 @@ def longer_table(league: 'League', longer: 'League') -> str:
                 score(source, long + factor if factor else short).mean for short, long in names
             ]
             if not all(map(math.isnan, means)):
-                cells = [*map(_points, means), _points(fmean(means) - base, 1)]
+                cells = [*map(points, means), points(fmean(means) - base, 1)]
                 lines.append([name, factor or '1', *cells])
 
     for method in longer.methods:
-        add(_link(method), lambda source, split, m=method: source.score(m, split, images))
+        add(link(method), lambda source, split, m=method: source.score(m, split, images))
         if method == longer.baseline:
             add('all labels', lambda source, split: source.all_labels(split, images))
         if method in one.with_ensemble:
             add(
-                _ensemble(method),
+                ensemble(method),
                 lambda source, split, m=method: source.of_ensembles().score(m, split, images),
             )
     head = ['method', 'length', *league.questions, 'mean gain']
-    return f'mIoU of the **{SETS[images]}**, seed {league.first_seed}:\n\n{_table(head, lines)}'
+    return f'mIoU of the **{SETS[images]}**, seed {league.first_seed}:\n\n{table(head, lines)}'
 
 
 def miou_tables(league: 'League') -> str:
@@ -111,13 +146,13 @@ def question_table(league: 'League', question: str) -> str:
             lines[-1] += _with_share(league.score(method, question, images), share, gap)
 
     for method in [*REPORTED, *league.best(OTHERS, REPORTED)]:
-        add(_link(method), league, method)
+        add(link(method), league, method)
         if method in league.with_ensemble and method in REPORTED:
-            add(_ensemble(method), league.of_ensembles(), method)
+            add(ensemble(method), league.of_ensembles(), method)
     lines.append(['all labels'])
     for images, gap in gaps.items():
         lines[-1] += _with_share(league.all_labels(question, images), 1.0, gap)
-    return _table(['method', 'val', 'share', 'test', 'share'], lines)
+    return table(['method', 'val', 'share', 'test', 'share'], lines)
 
 
 def recipe_table(league: 'League', titles: Mapping[str, str]) -> str:
@@ -136,13 +171,13 @@ def recipe_table(league: 'League', titles: Mapping[str, str]) -> str:
             ensembles.score(RECIPE, question, images),
             league.all_labels(question, images),
         ]
-        lines.append([titles[question], *map(_rounded, scores)])
+        lines.append([titles[question], *map(rounded, scores)])
     rows = [one.standing(RECIPE, images) for one in (league, ensembles)]
     for name in ('mean', 'worst'):
-        cells = [_percent(getattr(row, name), ' %') for row in rows]
+        cells = [percent(getattr(row, name), ' %') for row in rows]
         lines.append([f'{name} share of the gap', '0 %', *cells, '100 %'])
     head = ['question', 'labels alone', RECIPE.replace('_', '-'), 'both teachers', 'all labels']
-    return f'mIoU of the **{SETS[images]}** (number of seeds):\n\n{_table(head, lines)}'
+    return f'mIoU of the **{SETS[images]}** (number of seeds):\n\n{table(head, lines)}'
 
 
 def _place(gains: List[float]) -> Tuple[int, float]:
@@ -150,59 +185,39 @@ def _place(gains: List[float]) -> Tuple[int, float]:
     return len(gains) - len(known), -fmean(known) if known else 0.0
 
 
-def _rounded(score: 'Summary') -> str:
-    return f'{score.mean:.1f} ({score.number})' if score.number else MISSING
-
-
 def _miou_table(league: 'League', images: str) -> str:
     def line(name: str, score: 'Callable[[str], Summary]') -> List[str]:
-        return [name, *(_score(score(question)) for question in league.questions)]
+        return [name, *(scored(score(question)) for question in league.questions)]
 
     lines = [line('all labels', lambda question: league.all_labels(question, images))]
     for row in league.standings(images):
         lines.append(
             line(
-                _link(row.method),
+                link(row.method),
                 lambda question, method=row.method: league.score(method, question, images),
             )
         )
-    return f'{_capital(SETS[images])}:\n\n{_table(["method", *league.questions], lines)}'
+    return f'{capital(SETS[images])}:\n\n{table(["method", *league.questions], lines)}'
 
 
 def _shares(league: 'League', row: 'Standing') -> List[str]:
     """Cells of the questions, of the mean and of the worst case."""
     cells = [_share_cell(row, question) for question in league.questions]
-    return [*cells, _percent(row.mean), _percent(row.worst)]
+    return [*cells, percent(row.mean), percent(row.worst)]
 
 
 def _share_cell(row: 'Standing', question: str) -> str:
     if question not in row.shares:
         return NO_GAP
     share = row.shares[question]
-    return MISSING if math.isnan(share) else f'{_percent(share)} ({row.seeds[question]})'
+    return MISSING if math.isnan(share) else f'{percent(share)} ({row.seeds[question]})'
 
 
 def _with_share(score: 'Summary', share: float, gap: bool) -> List[str]:
     """Score and share of a row of one question."""
     if not score.number:
         return [MISSING, MISSING]
-    return [str(score), _percent(share, ' %') if gap else NO_GAP]
-
-
-def _percent(share: float, unit: str = '') -> str:
-    return MISSING if math.isnan(share) else f'{round(100 * share)}{unit}'
-
-
-def _points(value: float, digits: int = 2) -> str:
-    return MISSING if math.isnan(value) else f'{value:.{digits}f}'
-
-
-def _factor(value: 'float | None') -> str:
-    return MISSING if value is None else f'{value:.1f}'
-
-
-def _score(score: 'Summary') -> str:
-    return str(score) if score.number else MISSING
+    return [str(score), percent(share, ' %') if gap else NO_GAP]
 
 
 def _unmeasured(league: 'League', images: str) -> str:
@@ -210,21 +225,3 @@ def _unmeasured(league: 'League', images: str) -> str:
     known = {row.method for row in league.standings(images)}
     missing = [f'`{method}`' for method in sorted(set(league.methods) - known)]
     return f'\n\nNot measured yet: {", ".join(missing)}.' if missing else ''
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _link(method: str, root: str = '..') -> str:
-    return f'[{method}]({root}/configs/{method}/README.md)'
-
-
-def _ensemble(method: str) -> str:
-    return f'{method}, ensemble'
-
-
-def _table(head: List[str], lines: List[List[str]]) -> str:
-    from mmseg_ctt.lab.experiments.table import markdown_table
-
-    return markdown_table(head, lines).rstrip('\n')

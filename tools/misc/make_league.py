@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Dict, List, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _common import run  # noqa: E402
-from _figures import LEAGUE, LONGER, read_league, step_costs  # noqa: E402
+from _figures import LEAGUE, LONGER, read_league, step_base, step_costs  # noqa: E402
+from _league_aims import aims_table  # noqa: E402
+from _league_cells import SETS, main_set  # noqa: E402
 from _league_tables import (  # noqa: E402
-    SETS,
     gains_table,
     longer_table,
-    main_set,
     miou_tables,
     question_table,
     recipe_table,
@@ -37,21 +37,26 @@ SCRIPT = 'tools/misc/make_league.py'
 README = 'README.md'
 PAGE, RESULTS, GUIDE = 'docs/league.md', 'docs/results.md', 'docs/guide/which_method.md'
 PICTURE = 'docs/images/league.png'
-ALT = 'share of the gap that each method wins back: a mark per question, a bar for the mean'
+ALT = (
+    'share of the gap that each method wins back: a mark per question, a bar for the mean; '
+    'both are hollow in rows of few seeds'
+)
 NONE = 'Figures are to come.'
 MEASURE = f'python tools/analysis_tools/run_matrix.py {LEAGUE} --jobs 2 --threads 1'
 
 
 def tables(league: 'League') -> Dict[Tuple[str, str], str]:
     """Tables by page and name; without any figure they say so."""
-    names = {(README, 'results'), *((PAGE, name) for name in ('shares', 'more steps', 'mIoU'))}
-    names |= {(GUIDE, 'league'), (GUIDE, 'gains')}
+    names = {(README, 'results'), (GUIDE, 'league'), (GUIDE, 'gains')}
+    names |= {(PAGE, name) for name in ('shares', 'aims', 'more steps', 'mIoU')}
     names |= {(RESULTS, question) for question in league.questions}
     if not has_figures(league):
         return dict.fromkeys(sorted(names), NONE)
     costs, memory = step_costs(ROOT), step_costs(ROOT, 'memory')
+    shares = shares_table(league, costs, memory, step_base(ROOT))
     made = {
-        (PAGE, 'shares'): f'![{ALT}](images/league.png)\n\n{shares_table(league, costs, memory)}',
+        (PAGE, 'shares'): f'![{ALT}](images/league.png)\n\n{shares}',
+        (PAGE, 'aims'): aims_table(league),
         (PAGE, 'more steps'): longer_table(league, read_league(ROOT, LONGER)),
         (PAGE, 'mIoU'): miou_tables(league),
         (README, 'results'): recipe_table(league, titles(league)),

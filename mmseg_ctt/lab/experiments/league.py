@@ -47,6 +47,11 @@ class Standing(NamedTuple):
         """Lowest share of the questions; NaN if one is missing."""
         return min(self.measured) if self.complete else math.nan
 
+    @property
+    def fewest(self) -> int:
+        """Number of seeds of the question that has the fewest; 0 if one was not measured."""
+        return min(self.seeds.values(), default=0)
+
 
 class League:
     """Standings of the methods of a matrix whose splits are questions.
@@ -99,6 +104,10 @@ class League:
         few = self.score(self.baseline, question, eval_set).mean
         return self.score(method, question, eval_set).mean - few
 
+    def gains(self, method: str, question: str, eval_set: str) -> Dict[int, float]:
+        """Points over the baseline of the same seed, by seed."""
+        return self.table.gains(method, question, eval_set)
+
     def score(self, method: str, question: str, eval_set: str) -> Summary:
         """Score of a method on a question, mIoU in per cent."""
         return self.table.summary(method, question, eval_set)
@@ -150,7 +159,7 @@ class League:
             without (Collection[str]): Methods that are not asked for.
         """
         others = [row for row in self.standings('val') if row.method not in without]
-        others.sort(key=lambda row: -min(row.seeds.values(), default=0))  # stable
+        others.sort(key=lambda row: -row.fewest)  # stable
         return [row.method for row in others[:number]]
 
 

@@ -12,15 +12,13 @@ from .league import Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Text and bars are legible on white and on near black; the background is transparent.
 INK, BAR = '#7d7d7d', '#8c8c8c'
-MARKS = (('o', '#3d8fd1'), ('s', '#d9822b'), ('^', '#2a9d74'), ('D', '#c65fa3'), ('v', '#8f7be0'))
-STYLES = [
-    *(dict(marker=marker, color=colour) for marker, colour in MARKS),
-    # questions beyond the fifth have the same marks, hollow
-    *(dict(marker=marker, facecolors='none', edgecolors=colour) for marker, colour in MARKS),
-]
+COLOURS = ('#3d8fd1', '#d9822b', '#2a9d74', '#c65fa3', '#8f7be0')
+MARKS = list(zip('os^DvPX<hp', COLOURS * 2))  # of a question each; all can be hollow
+SEEDS = 3  # rows of fewer are hollow
 LOWEST, HIGHEST = -100.0, 200.0  # per cent; marks beyond stand at the edge
 FIGURES = 'Figures'  # key of the checksum among the texts of the PNG
 
@@ -29,6 +27,8 @@ def save_league(
     path: Path, standings: Sequence[Standing], questions: Sequence[str], label: str
 ) -> None:
     """Write the picture; it is meant to be shown 800 pixels wide.
+
+    Marks and bar of a row are hollow if one of its questions has fewer seeds than :data:`SEEDS`.
 
     Args:
         path (Path): PNG to write.
@@ -39,9 +39,9 @@ def save_league(
     Raises:
         ValueError: If there are more questions than marks.
     """
-    if len(questions) > len(STYLES):
+    if len(questions) > len(MARKS):
         raise ValueError(
-            f'a picture of a league has marks for {len(STYLES)} questions, got {len(questions)}'
+            f'a picture of a league has marks for {len(MARKS)} questions, got {len(questions)}'
         )
     # not pyplot, which needs a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -50,30 +50,13 @@ def save_league(
     figure = Figure(figsize=(8, 1.2 + 0.27 * len(standings)), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    rows = range(len(standings))
-    axes.barh(
-        rows,
-        [_shown(row.mean) if row.complete else 0.0 for row in standings],
-        color=BAR,
-        alpha=0.45,
-        label='mean',
-    )
-    for question, style in zip(questions, STYLES):
-        points = [
-            (_shown(row.shares[question]), place)
-            for place, row in enumerate(standings)
-            if not math.isnan(row.shares.get(question, math.nan))
-        ]
-        given: Any = dict(style, s=26, label=question, zorder=3)
-        axes.scatter([x for x, _ in points], [y for _, y in points], clip_on=False, **given)
-    axes.set_yticks(rows, [row.method for row in standings])
+    _draw_bars(axes, standings)
+    for question, (marker, colour) in zip(questions, MARKS):
+        _draw_marks(axes, standings, question, marker, colour)
+    axes.set_yticks(range(len(standings)), [row.method for row in standings])
     axes.set_ylim(len(standings) - 0.4, -0.6)
     _draw_axes(axes, label)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc='outside upper center', ncols=6, frameon=False, labelcolor=INK,
-        fontsize=9, handletextpad=0.3, columnspacing=1.2,
-    )  # fmt: skip
+    _draw_legend(figure, axes, standings)
     checksum = checksum_of(standings, questions, label)
     figure.savefig(path, dpi=150, transparent=True, metadata={FIGURES: checksum})
 
@@ -83,7 +66,8 @@ def checksum_of(standings: Sequence[Standing], questions: Sequence[str], label: 
     shown: List[Any] = [label, *questions]
     for row in standings:
         shares = [row.shares.get(question, math.nan) for question in questions]
-        shown.append([row.method, *(f'{_shown(share):.2f}' for share in (*shares, row.mean))])
+        texts = [f'{_shown(share):.2f}' for share in (*shares, row.mean)]
+        shown.append([row.method, _hollow(row), *texts])
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:DIGITS]
 
 
@@ -96,6 +80,70 @@ def saved_checksum(path: Path) -> Optional[str]:
     with Image.open(path) as picture:
         texts: Dict[str, Any] = picture.info
         return texts.get(FIGURES)
+
+
+def _hollow(row: Standing) -> bool:
+    """Whether some question of a row has few seeds, or none."""
+    return row.fewest < SEEDS
+
+
+def _bar_style(hollow: bool) -> Dict[str, Any]:
+    from matplotlib.colors import to_rgba
+
+    return dict(
+        facecolor=to_rgba(BAR, 0.0 if hollow else 0.45),
+        edgecolor=to_rgba(BAR, 1.0 if hollow else 0.0),
+        linewidth=0.8,
+    )
+
+
+def _draw_bars(axes: 'Axes', standings: Sequence[Standing]) -> None:
+    """A bar for the mean of each row that has all questions."""
+    for place, row in enumerate(standings):
+        if row.complete:
+            axes.barh(place, _shown(row.mean), **_bar_style(_hollow(row)))
+
+
+def _draw_marks(
+    axes: 'Axes', standings: Sequence[Standing], question: str, marker: str, colour: str
+) -> None:
+    """Marks of a question, and its entry of the legend, which is filled."""
+    for hollow in (False, True):
+        points = [
+            (_shown(row.shares[question]), place)
+            for place, row in enumerate(standings)
+            if _hollow(row) is hollow and not math.isnan(row.shares.get(question, math.nan))
+        ]
+        style: Dict[str, Any] = dict(facecolors='none' if hollow else colour, edgecolors=colour)
+        if not hollow:
+            style['label'] = question  # also without points, for the legend
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            marker=marker,
+            s=26,
+            clip_on=False,
+            zorder=3,
+            **style,
+        )
+
+
+def _draw_legend(figure: 'Figure', axes: 'Axes', standings: Sequence[Standing]) -> None:
+    """Questions, the bar, and what hollow rows are if there are any."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles, labels = axes.get_legend_handles_labels()
+    entries: List[Any] = [*handles, Patch(**_bar_style(False))]
+    labels = [*labels, 'mean']
+    if any(map(_hollow, standings)):
+        mark = Line2D([], [], marker='o', markersize=5, fillstyle='none', color=INK, linestyle='')
+        entries.append((Patch(**_bar_style(True)), mark))  # one over the other, as in a row
+        labels.append(f'hollow: fewer than {SEEDS} seeds')
+    figure.legend(
+        entries, labels, loc='outside upper center', ncols=4, frameon=False, labelcolor=INK,
+        fontsize=9, handletextpad=0.3, columnspacing=1.2,
+    )  # fmt: skip
 
 
 def _draw_axes(axes: 'Axes', label: str) -> None:

@@ -113,6 +113,14 @@ class Table:
         member = self.member or self.matrix.members.get(method)
         return scores(self.rows, method, split, eval_set, member, column)
 
+    def gains(self, method: str, split: str, eval_set: str) -> Dict[int, float]:
+        """Points over the baseline of the same seed, by seed; empty without a baseline."""
+        if self.matrix.baseline is None:
+            return {}
+        few = self._scores(self.matrix.baseline, split, eval_set)
+        own = self._scores(method, split, eval_set)
+        return {seed: own[seed] - few[seed] for seed in own if seed in few}
+
     def share(self, method: str, split: str, eval_set: str) -> float:
         """Fraction of the gap to full labels, 0 for the baseline; NaN without rows or gap.
 
@@ -123,8 +131,7 @@ class Table:
         baseline, full = self.matrix.baseline, self.matrix.full_of(split)
         if baseline is None or full is None:
             return math.nan
-        few, own = self._scores(baseline, split, eval_set), self._scores(method, split, eval_set)
-        gains = [own[seed] - few[seed] for seed in own if seed in few]
+        gains = list(self.gains(method, split, eval_set).values())
         below = self.summary(baseline, split, eval_set).mean
         top = self.summary(baseline, full, eval_set).mean
         return gap_ratio(below + summarize(gains).mean, below, top)
