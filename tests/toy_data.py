@@ -7,7 +7,6 @@ import uuid
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
-import mmengine.config.config
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -15,13 +14,13 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from PIL import Image
+from shortcuts import take_shortcuts
 from toy import NUM_CLASSES, toy_settings, whole_segmentor
 
 from mmseg_ctt.engine.guards import hook_key
 from mmseg_ctt.methods import registered_methods
 
-# mmengine lays its config out with yapf three times a run, which takes longer than the run here.
-mmengine.config.config.FormatCode = lambda text, **_: (text, False)
+take_shortcuts()
 
 HEIGHT, WIDTH, CROP = 32, 48, (32, 32)
 LABELED = ('l0', 'l1', 'l2')
@@ -38,8 +37,8 @@ PALETTE = [[40 * k, 200 - 40 * k, 60] for k in range(NUM_CLASSES)]
 def freeze_imports() -> None:
     """Take what is imported by now out of the garbage collector's sight.
 
-    mmengine collects garbage with every data set it builds; looking through all imported modules
-    each time takes four times as long as the rest of a run here.
+    Python collects garbage every now and then; looking through all imported modules each time
+    takes long.
     """
     register_all_modules(init_default_scope=False)
     gc.collect()
