@@ -5,7 +5,7 @@ import gc
 import json
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ CLASSES = tuple(f'class{k}' for k in range(NUM_CLASSES))
 TOY_HOOKS = dict(
     QueueWarmupHook=dict(start_iter=0, interval=1), AnchorAssignmentHook=dict(interval=1)
 )
+_KINDS: Dict[str, List[str]] = {}  # of models that were built for it
 PALETTE = [[40 * k, 200 - 40 * k, 60] for k in range(NUM_CLASSES)]
 
 
@@ -196,11 +197,18 @@ def toy_ctt(**changes: Any) -> dict:
 
 def required_hooks(model: dict) -> Dict[str, dict]:
     """Hooks that a model says it needs, by their names in ``default_hooks``."""
+    key = repr(model)
+    if key not in _KINDS:
+        _KINDS[key] = _required_kinds(model)
+    names = {kind: hook_key(kind).rpartition('.')[2] for kind in _KINDS[key]}
+    return {names[kind]: dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in _KINDS[key]}
+
+
+def _required_kinds(model: dict) -> List[str]:
+    """Types of these hooks; the model is built to be asked."""
     with torch.random.fork_rng([]), DefaultScope.overwrite_default_scope('mmseg'):
         parts = MODELS.build(model).modules()
-    kinds = [kind for part in parts for kind in getattr(part, 'required_hooks', {})]
-    names = {kind: hook_key(kind).rpartition('.')[2] for kind in kinds}
-    return {names[kind]: dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
+    return [kind for part in parts for kind in getattr(part, 'required_hooks', {})]
 
 
 def toy_metric(model: dict) -> dict:
