@@ -5,9 +5,8 @@ import gc
 import json
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-import mmengine.config.config
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -15,13 +14,13 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from PIL import Image
+from shortcuts import take_shortcuts
 from toy import NUM_CLASSES, toy_settings, whole_segmentor
 
 from mmseg_ctt.engine.guards import hook_key
 from mmseg_ctt.methods import registered_methods
 
-# mmengine lays its config out with yapf three times a run, which takes longer than the run here.
-mmengine.config.config.FormatCode = lambda text, **_: (text, False)
+take_shortcuts()
 
 HEIGHT, WIDTH, CROP = 32, 48, (32, 32)
 LABELED = ('l0', 'l1', 'l2')
@@ -32,14 +31,15 @@ CLASSES = tuple(f'class{k}' for k in range(NUM_CLASSES))
 TOY_HOOKS = dict(
     QueueWarmupHook=dict(start_iter=0, interval=1), AnchorAssignmentHook=dict(interval=1)
 )
+_KINDS: Dict[str, List[str]] = {}  # of models that were built for it
 PALETTE = [[40 * k, 200 - 40 * k, 60] for k in range(NUM_CLASSES)]
 
 
 def freeze_imports() -> None:
     """Take what is imported by now out of the garbage collector's sight.
 
-    mmengine collects garbage with every data set it builds; looking through all imported modules
-    each time takes four times as long as the rest of a run here.
+    Python collects garbage every now and then; looking through all imported modules each time
+    takes long.
     """
     register_all_modules(init_default_scope=False)
     gc.collect()
@@ -197,11 +197,18 @@ def toy_ctt(**changes: Any) -> dict:
 
 def required_hooks(model: dict) -> Dict[str, dict]:
     """Hooks that a model says it needs, by their names in ``default_hooks``."""
+    key = repr(model)
+    if key not in _KINDS:
+        _KINDS[key] = _required_kinds(model)
+    names = {kind: hook_key(kind).rpartition('.')[2] for kind in _KINDS[key]}
+    return {names[kind]: dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in _KINDS[key]}
+
+
+def _required_kinds(model: dict) -> List[str]:
+    """Types of these hooks; the model is built to be asked."""
     with torch.random.fork_rng([]), DefaultScope.overwrite_default_scope('mmseg'):
         parts = MODELS.build(model).modules()
-    kinds = [kind for part in parts for kind in getattr(part, 'required_hooks', {})]
-    names = {kind: hook_key(kind).rpartition('.')[2] for kind in kinds}
-    return {names[kind]: dict(type=kind, **TOY_HOOKS.get(kind, {})) for kind in kinds}
+    return [kind for part in parts for kind in getattr(part, 'required_hooks', {})]
 
 
 def toy_metric(model: dict) -> dict:

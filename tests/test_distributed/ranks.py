@@ -9,10 +9,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 
+import mmseg.visualization  # noqa: F401, which every run imports
 import torch
 import torch.distributed as dist
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from shortcuts import collect_env
 from torch import Tensor
 from toy_data import toy_config
 
@@ -40,6 +42,7 @@ def on_ranks(body: Callable[[int], Any], world: int = 2, seconds: float = 300) -
     Raises:
         AssertionError: If one fails, or they hang.
     """
+    collect_env()  # once here, and not in every process
     with tempfile.TemporaryDirectory() as folder:
         children = [_fork(body, rank, world, Path(folder)) for rank in range(world)]
         try:
