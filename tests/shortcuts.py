@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import mmengine.config.config
 import mmengine.dataset.base_dataset
 import mmengine.runner.runner
-import torch
 
 collect_env = functools.lru_cache(maxsize=None)(mmengine.runner.runner.collect_env)
 
@@ -20,6 +19,3 @@ def take_shortcuts() -> None:
     mmengine.dataset.base_dataset.gc = SimpleNamespace(collect=int)
     # it starts four processes to ask for the versions of compilers
     mmengine.runner.runner.collect_env = lambda: collect_env().copy()
-    # a seed notes the whole stack for each kind of device, in case that one is switched on later
-    for devices in (torch.cuda, torch.xpu, torch.mtia):
-        devices.traceback = SimpleNamespace(format_stack=list)

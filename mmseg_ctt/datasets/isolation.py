@@ -26,7 +26,8 @@ def isolated_randomness(seed: int, number: int) -> Iterator[None]:
     key = mixed(number, seed)
     random.seed(key)
     np.random.seed(key & 0xFFFFFFFF)
-    torch.manual_seed(key & 0x7FFFFFFFFFFFFFFF)
+    # that of the CPU: torch.manual_seed would also seed those of devices, with which steps draw
+    torch.default_generator.manual_seed(key & 0x7FFFFFFFFFFFFFFF)
     try:
         yield
     finally:

@@ -38,6 +38,17 @@ def test_global_state_is_given_back():
     assert seen == expected
 
 
+def test_generators_of_devices_are_left_alone(monkeypatch):
+    """Steps draw with them: dropout of a network on a GPU, for example."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', seeded.append)
+    torch.manual_seed(0)
+    assert seeded == [0]  # so it would be seen
+    with isolated_randomness(1, 2):
+        numbers()
+    assert seeded == [0]
+
+
 def test_global_state_is_given_back_after_an_error():
     random.seed(5)
     expected = random.random()

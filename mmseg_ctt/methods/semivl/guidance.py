@@ -80,7 +80,7 @@ class ImageTextGuidance(nn.Module):
         settings.check_choice(f'{KEY}.renormalize', renormalize, (True, False))
         self.num_classes, self.temperature, self.renormalize = num_classes, temperature, renormalize
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
+            torch.default_generator.manual_seed(SEED)  # those of devices stay
             self.network = build_network(model_name, network, dim)
             text = F.normalize(torch.randn(num_classes, dim), dim=1)
         given = None if texts is None else class_texts(texts, num_classes)
