@@ -30,7 +30,7 @@ def guarded_config(
         root: Folder of the data.
         folder: Of all work dirs.
         name: Of the work dir.
-        hook: Settings of the guard; None: no guard.
+        hook: Settings of the guard, whose patience is 1 here; None: no guard.
         interval: Iterations between two validations.
         model: Defaults to None: FixMatch.
         iterations: Of the run.
@@ -38,7 +38,7 @@ def guarded_config(
         changes: Of :func:`toy_config`.
     """
     hooks = dict(
-        do_no_harm=hook if hook is None else dict(type='DoNoHarmHook', **hook),
+        do_no_harm=hook if hook is None else {'type': 'DoNoHarmHook', 'patience': 1, **hook},
         checkpoint=dict(type='SafeCheckpointHook', interval=1, **(best or {})),
     )
     return toy_config(

@@ -122,10 +122,10 @@ def test_a_margin_on_the_scale_of_the_score(config, baseline):
     runner, hook = ready(config('a', **changes), metric='volume/mDice', margin=0.02)
     said = []
     runner.logger.info = said.append
-    for score, factor in ((0.885, 1.0), (0.875, 0.0)):
+    for score, factor in ((0.885, 1.0), (0.875, 1.0), (0.875, 0.0)):  # one may be chance
         hook.after_val_epoch(runner, {'volume/mDice': score})
         assert runner.model.unlabeled_weight.factor == factor
-    assert 'best member 0.8750, baseline 0.9000' in said[0]
+    assert 'best member 0.8750, baseline 0.9000' in said[1]
     _, hook = ready(config('b', **changes), metric='mDice')  # that of IoUMetric is in per cent
     assert hook.score.margin == 1 and not hook.score.is_ratio
 

@@ -186,7 +186,7 @@ def test_a_member_and_its_metric(config, baseline):
     cfg = config('best', hook=dict(backoff=0.25))
     cfg.default_hooks.checkpoint.save_best = ['ensemble/mIoU', 'mIoU']
     baseline({1: 50.0}, start='20270101_000000')
-    runner, hook = Runner.from_cfg(cfg), DoNoHarmHook(backoff=0.25)
+    runner, hook = Runner.from_cfg(cfg), DoNoHarmHook(patience=1, backoff=0.25)
     hook.before_run(runner)
     runner.train_loop._iter = 1
     hook.before_train(runner)

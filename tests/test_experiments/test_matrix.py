@@ -164,7 +164,7 @@ def test_matrices_of_the_repository(path, repo_root):
     elif path.stem.startswith('recipe'):
         rows = {'supervised', 'no_contrast', 'both_teachers'}
     elif path.stem == 'guard':
-        rows = {'supervised', 'ctt_plus_guarded'}
+        rows = {'supervised', 'ctt_plus_patience_1', 'ctt_plus_patience_2'}
     elif not path.stem.endswith('small'):
         rows |= {'ensemble', 'ct_hc', 'ct_lc'}
     assert rows <= {cell.method for cell in matrix.cells}

@@ -53,8 +53,8 @@ class DoNoHarmHook(Hook):
             Dice and Jaccard of :class:`VolumeMetric` are from 0 to 1, and need a number, such as
             0.01.
         patience (int): Number of validations in a row that must be below the baseline by more than
-            the margin before terms are switched off. Defaults to 1: harm is stopped at once. More
-            of them let a single low score pass, and harm go on for longer.
+            the margin before terms are switched off. Defaults to 2: one low score is often chance,
+            or the slow start of a method. With 1 harm is stopped at once.
         backoff (float): In [0, 1): each time that terms are switched off, they come back with a
             factor that is multiplied by it; it climbs by the same steps. Defaults to 0: they never
             come back, also in a resumed run, which saves most where the images do harm.
@@ -76,7 +76,7 @@ class DoNoHarmHook(Hook):
         baseline: str = AUTO,
         metric: Optional[str] = None,
         margin: Optional[float] = None,
-        patience: int = 1,
+        patience: int = 2,
         backoff: float = 0.0,
         lowest: Optional[float] = None,
     ) -> None:
