@@ -19,19 +19,21 @@ submit() {
         --wrap="REQUEUE=1 exec bash $(printf '%q ' "$tools/slurm_train.sh" "$@")"
 }
 
-# resumed ARGUMENTS...: with --resume in the place of one of the first start, in the array AGAIN
+# resumed ARGUMENTS...: with --resume in the place of one of the first start, in the array AGAIN;
+# its checkpoint is taken again if the first start ended before it saved one
 resumed() {
-    local word skip=0
+    local word skip=0 first=''
     AGAIN=()
     for word in "$@"; do
         case "$skip$word" in
             0--resume) skip=1 ;;
-            0--resume=*) ;;
+            0--resume=*) first="${word#--resume=}" ;;
             1-* | 0*) AGAIN+=("$word"); skip=0 ;;
-            *) skip=0 ;;  # its checkpoint
+            *) first="$word"; skip=0 ;;
         esac
     done
     AGAIN+=(--resume)
+    case "$first" in '' | auto) ;; *) AGAIN+=(--resume-else "$first") ;; esac
 }
 
 train_and_requeue() {

@@ -5,7 +5,7 @@ import sys
 from typing import List
 
 from _common import add_arguments, described, load_config, run
-from _refusals import refuse_replaced
+from _refusals import refuse_replaced, refuse_unused
 
 AUTO = 'auto'
 
@@ -20,6 +20,12 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='resume from this checkpoint; without a value from the latest one in the work dir, '
         'or start from the beginning if it has none',
+    )
+    parser.add_argument(
+        '--resume-else',
+        metavar='CHECKPOINT',
+        help='with --resume: resume from this checkpoint while the work dir has none; for jobs '
+        'that are started again',
     )
     parser.add_argument(
         '--amp',
@@ -42,11 +48,21 @@ def _with_values(given: List[str]) -> List[str]:
     ]
 
 
+def check_resume(args: argparse.Namespace) -> None:
+    """Refuse what ``--resume`` replaces, and what needs it."""
+    if args.resume != AUTO:
+        refuse_unused(args, ('resume_else',), 'it goes with --resume without a checkpoint')
+    if args.resume is not None:
+        options = dict(args.cfg_options or {})
+        if args.resume == AUTO and options.get('resume') is True:
+            del options['resume']  # they say the same
+        keys = ('resume',) if args.resume == AUTO else ('resume', 'load_from')
+        refuse_replaced(options, dict.fromkeys(keys, '--resume'))
+
+
 def main() -> None:
     args = parse_args()
-    if args.resume is not None:
-        keys = ('resume',) if args.resume == AUTO else ('resume', 'load_from')
-        refuse_replaced(args.cfg_options, dict.fromkeys(keys, '--resume'))
+    check_resume(args)
     cfg = load_config(args)
     from mmseg_ctt.engine.precision import set_amp
     from mmseg_ctt.engine.recorded_config import check_work_dir
@@ -55,7 +71,7 @@ def main() -> None:
     if args.amp:
         set_amp(cfg, args.amp if args.amp != AUTO else True)
     if args.resume is not None:
-        set_resume(cfg, args.resume)
+        set_resume(cfg, args.resume, args.resume_else)
     check_work_dir(cfg)
     if cfg.get('self_training') and os.environ.get('RANK', '0') == '0':
         print(

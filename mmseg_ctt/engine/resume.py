@@ -225,5 +225,7 @@ def last_checkpoint(work_dir: str) -> Optional[str]:
     path = pointer.read_text().strip() if pointer.is_file() else ''
     if not path or '://' in path:
         return path or None
-    beside = osp.join(work_dir, osp.basename(path))
-    return beside if osp.isfile(beside) or not osp.isdir(osp.dirname(path)) else path
+    beside, folder = osp.join(work_dir, osp.basename(path)), osp.dirname(path)
+    if osp.isfile(path) and not osp.isfile(osp.join(folder, POINTER)):
+        return path  # in no work dir, but in the `out_dir` of the hook
+    return beside if osp.isfile(beside) or not osp.isdir(folder) else path

@@ -134,13 +134,15 @@ def _network(cfg: Any) -> Dict[str, Any]:
     return parts
 
 
-def set_resume(cfg: Config, resume: str) -> None:
+def set_resume(cfg: Config, resume: str, otherwise: Optional[str] = None) -> None:
     """Set the checkpoint to resume from, in place of the ``load_from`` of a new run.
 
     Args:
         cfg (Config): With its ``work_dir``; changed in place.
         resume (str): Checkpoint, or ``'auto'``: the newest whole one in the work folder; the run
             starts from the beginning where there is none.
+        otherwise (str, optional): Checkpoint to resume from with ``'auto'`` while the work folder
+            has none.
 
     Raises:
         FileNotFoundError: If the checkpoint does not exist.
@@ -149,9 +151,11 @@ def set_resume(cfg: Config, resume: str) -> None:
     checkpoint: Optional[str] = resume
     if resume == 'auto':
         checkpoint = find_whole_checkpoint(cfg.work_dir)
-    elif '://' not in resume and not os.path.isfile(resume):
-        raise FileNotFoundError(f'the checkpoint {resume} does not exist')
+    if checkpoint is None:
+        checkpoint = otherwise
     if checkpoint is not None:
+        if '://' not in checkpoint and not os.path.isfile(checkpoint):
+            raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
         cfg.resume, cfg.load_from = True, checkpoint
 
 

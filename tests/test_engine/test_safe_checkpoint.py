@@ -313,6 +313,9 @@ def test_checkpoints_in_a_folder_of_their_own(work, tmp_path):
     folder.mkdir()
     shutil.copy(work / POINTER, folder)
     assert find_whole_checkpoint(str(folder)) == str(work / 'iter_6.pth')
+    (work / POINTER).unlink()  # it is no work dir
+    shutil.copy(work / 'iter_4.pth', folder / 'iter_6.pth')  # of an earlier run, without out_dir
+    assert last_checkpoint(str(folder)) == str(work / 'iter_6.pth')
 
 
 def test_a_checkpoint_at_an_address(work):

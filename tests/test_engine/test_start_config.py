@@ -27,6 +27,22 @@ def test_resume_from_latest_or_named_checkpoint(tmp_path: Path):
         resumed('absent.pth')
 
 
+def test_what_a_job_resumes_from_that_saved_nothing(tmp_path: Path):
+    """From the checkpoint of another run, until it has one of its own."""
+    other = tmp_path / 'other.pth'
+    other.touch()
+    cfg = Config(dict(work_dir=str(tmp_path / 'work'), load_from=None, resume=False))
+    set_resume(cfg, 'auto', str(other))
+    assert (cfg.resume, cfg.load_from) == (True, str(other))
+    (tmp_path / 'work').mkdir()
+    torch.save({}, tmp_path / 'work' / 'iter_3.pth')
+    (tmp_path / 'work' / 'last_checkpoint').write_text(str(tmp_path / 'work' / 'iter_3.pth'))
+    set_resume(cfg, 'auto', str(other))
+    assert cfg.load_from == str(tmp_path / 'work' / 'iter_3.pth')
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
+        set_resume(Config(dict(work_dir=str(tmp_path / 'new'))), 'auto', 'absent.pth')
+
+
 def test_config_of_the_package_is_found_by_its_name_alone(repo_root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # as `mim run mmseg_ctt train NAME.py` from any folder
     name = 'ctt_deeplabv3plus_streets_1-8.py'

@@ -65,13 +65,21 @@ def launched(script: str, *arguments: str, **environment: str) -> str:
         (0, ('--resume', 'a.pth'), 'c.py --resume a.pth --launcher slurm'),
         (1, ('--amp',), 'c.py --amp --resume --launcher slurm'),
         (1, ('--resume',), 'c.py --resume --launcher slurm'),
-        (1, ('--resume', 'a.pth', '--amp'), 'c.py --amp --resume --launcher slurm'),
+        (
+            1,
+            ('--resume', 'a.pth', '--amp'),
+            'c.py --amp --resume --resume-else a.pth --launcher slurm',
+        ),
         (1, ('--resume', '--amp', 'bf16'), 'c.py --amp bf16 --resume --launcher slurm'),
-        (2, ('--resume=a.pth', '--launcher', 'slurm'), 'c.py --launcher slurm --resume'),
+        (1, ('--resume=auto',), 'c.py --resume --launcher slurm'),
+        (
+            *(2, ('--resume=a.pth', '--launcher', 'slurm')),
+            'c.py --launcher slurm --resume --resume-else a.pth',
+        ),
     ],
 )
 def test_a_restart_gives_no_option_twice(tmp_path: Path, restarts, given, words):
-    """It resumes from the newest checkpoint, whatever the first start resumed from."""
+    """It resumes from the newest checkpoint, or else from that of the first start."""
     (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
     (tmp_path / 'srun').chmod(0o755)
     path = f'{tmp_path}:{os.environ["PATH"]}'

@@ -22,6 +22,10 @@ REFUSED = [
     (f'{TRAIN} --cfg-options launcher=pytorch', 'launcher would be unused, as --launcher sets it'),
     (f'{TRAIN} --resume a.pth --cfg-options load_from=b.pth', 'load_from would be unused'),
     (f'{TRAIN} --resume --cfg-options resume=False', 'resume would be unused, as --resume sets'),
+    (f'{TRAIN} --resume a.pth --resume-else b.pth', '--resume-else would be unused, as it goes'),
+    (f'{TRAIN} --resume-else b.pth', 'would be unused, as it goes with --resume without'),
+    # a requeued job whose first start had resume=True: no refusal, and the next check
+    (f'{TRAIN} --resume --resume-else b.pth --cfg-options resume=True', 'b.pth does not exist'),
     (f'{TEST} --work-dir a --cfg-options work_dir=b', 'work_dir would be unused, as --work-dir'),
     (f'{TEST} --cfg-options load_from=b.pth', 'load_from would be unused, as CHECKPOINT sets it'),
     (f'{TEST} --cfg-options resume=True', 'resume would be unused, as CHECKPOINT sets it'),
