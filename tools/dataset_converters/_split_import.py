@@ -22,7 +22,7 @@ def import_command(args: argparse.Namespace) -> None:
         refuse_unused(
             args,
             ('img_dir', 'suffix'),
-            '{args.command} takes the stems of a permutation from --all',
+            'import takes the stems of a permutation from --all',
         )
         split = import_permutation(args.labeled, args.all, args.num)
     elif args.num is not None:
