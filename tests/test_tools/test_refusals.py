@@ -77,7 +77,7 @@ REFUSED = [
     (f'{RESUME} toy.py --work-dir x', 'unrecognized arguments: --work-dir x'),
     (f'{RESUME} toy.py --cfg-options work_dir=x', 'work_dir would be unused, as this tool sets'),
     ('volumes/evaluate_volumes p l --suffix _x.nii.gz', '--suffix would be unused, as no --list'),
-    ('volumes/evaluate_volumes p l --overwrite', '--overwrite is for --json and --csv: name a file'),
+    ('volumes/evaluate_volumes p l --overwrite', '--overwrite is for --json and --csv: name'),
     (f'{PLANES} intersection --tie x', '--fusion intersection does not use --tie'),
     (f'{PLANES} soft --tie x', '--fusion soft does not use --tie'),
     ('consensus/hidden_blocks i a b --limit -2', 'must be positive, got -2'),
