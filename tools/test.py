@@ -1,5 +1,6 @@
 # Copyright (c) mmseg_ctt contributors.
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 from _common import add_arguments, check_file, described, load_config, run
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 WAIT_TIME = 2
+OUTPUT_DIR = re.compile(r'test_evaluator\.(\d+\.)?output_dir')  # of one metric, or of a list
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,8 +43,11 @@ def check_args(args: argparse.Namespace) -> None:
     if args.show_dir:
         replaced['visualizer.save_dir'] = '--show-dir'
     if args.out:
-        replaced['test_evaluator.output_dir'] = '--out'
+        outputs = filter(OUTPUT_DIR.fullmatch, args.cfg_options or ())
+        replaced.update(dict.fromkeys(outputs, '--out'))
     refuse_replaced(args.cfg_options, replaced)
+    if args.overwrite and not (args.out or args.show_dir):
+        raise ValueError('--overwrite is for --out and --show-dir: name a folder, or remove it')
     import mmseg_ctt  # noqa: F401, before anything imports mmseg
     from mmseg_ctt.engine.out_paths import check_new_folder
 

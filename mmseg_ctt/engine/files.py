@@ -38,11 +38,17 @@ def locked(path: Path, wait: bool = True) -> Iterator[Optional[int]]:
 def write_whole(path: Path, text: str) -> None:
     """Replace a text file atomically: after a crash it has the old content or the new.
 
+    A device or a pipe, such as ``/dev/stdout``, is written to.
+
     Args:
         path (Path): The file; its folder is created if missing.
         text (str): The new content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # a rename would put a file in its place
+        with open(path, 'w', encoding='utf-8', newline='') as file:
+            file.write(text)
+        return
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
     with open(temporary, 'w', encoding='utf-8', newline='') as file:
         file.write(text)

@@ -71,16 +71,18 @@ def check_out_file(path: Union[str, Path]) -> Path:
 def check_new_file(path: Union[str, Path], overwrite: Optional[bool] = None) -> Path:
     """Check that a path can be a file, which is not there yet.
 
+    A device or a pipe, such as ``/dev/stdout``, may be there: it keeps nothing.
+
     Args:
         path (str | Path): Of the output.
         overwrite (bool, optional): Whether a file may be replaced, of programs that have
             ``--overwrite``. Defaults to None: it may not.
 
     Raises:
-        ValueError: As in :func:`check_out_file`, or if it exists.
+        ValueError: As in :func:`check_out_file`, or if it is a file.
     """
     path = check_out_file(path)
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:
         more = '' if overwrite is None else ', or --overwrite'
         raise ValueError(f'{path} exists: give another name{more}')
     return path

@@ -72,14 +72,15 @@ def test_a_failed_or_hanging_part_does_not_lose_the_others(tmp_path):
 
 
 def test_the_page_names_machine_versions_commit_date_and_commands(tmp_path):
-    written, page = run(tmp_path, part(WRITES))
+    command = python(WRITES, '{out}/r.json', '--out', '{out}')
+    written, page = run(tmp_path, Part('scale', '', command, 'r.json', 60))
     assert set(written['versions']) >= {'mmseg_ctt', 'PyTorch', 'mmengine'}
     (table,) = written['tables']
     assert table['date'] == f'{datetime.now():%Y-%m-%d}' and table['date'] in page
     assert 'No GPU was found: a small case on the CPU' in page
     assert "bash all.sh --out 'a b'" in page
     assert table['commands'][0].startswith('python -c ') and table['commands'][0] in page
-    assert '--out' not in table['commands'][0] and '{out}' not in table['commands'][0]
+    assert table['commands'][0].endswith(' OUT/scale/r.json --out OUT/scale')
     assert torch.__version__ in table['machine']
 
 

@@ -59,12 +59,12 @@ def test_there_are_commands():
 
 
 @pytest.fixture(scope='module')
-def known_options(load_tool):
+def help_of(load_tool):
     @functools.lru_cache(maxsize=None)
-    def options(name: str, part: Optional[str]) -> Set[str]:
-        return set(re.findall(r'--[\w-]+', load_help(load_tool(name), part)))
+    def text(name: str, part: Optional[str]) -> str:
+        return load_help(load_tool(name), part)
 
-    return options
+    return text
 
 
 def load_help(script, part: Optional[str]) -> str:
@@ -75,12 +75,33 @@ def load_help(script, part: Optional[str]) -> str:
     return said.getvalue()
 
 
-def test_options(known_options):
+def options_in(text: str) -> Set[str]:
+    return set(re.findall(r'--[\w-]+', text))
+
+
+def needed(text: str) -> Set[str]:
+    """Options that the usage in a help has outside of brackets."""
+    usage, count = text.partition('\n\n')[0], 1
+    while count:
+        usage, count = re.subn(r'\[[^][]*\]|\([^()]*\)', '', usage)
+    return options_in(usage)
+
+
+def test_needed_options():
+    usage = 'usage: a.py [-h] [--b [B ...]] --c C (--d | --e)\n --f-g x [x ...]\n\n --k K'
+    assert needed(usage) == {'--c', '--f-g'}
+
+
+def test_options(help_of):
     for page, name, words in CALLS:
         part = words[0] if words and words[0] in PARTS.get(Path(name).name, ()) else None
+        text = help_of(name, part)
         used = {word.partition('=')[0] for word in words if word.startswith('--')}
-        unknown = used - known_options(name, part)
+        unknown = used - options_in(text)
         assert not unknown, f'{page}: {name} has no {sorted(unknown)}'
+        rest_given = any(word.startswith('$@') for word in words)  # by the calls of a function
+        missing = set() if rest_given or '--help' in used else needed(text) - used
+        assert not missing, f'{page}: {name} needs {sorted(missing)}'
 
 
 # ---- checkpoints

@@ -136,6 +136,15 @@ def test_nothing_begins_after_a_stop():
     run_parallel(range(3), [resources], lambda *_: pytest.fail('began'))
 
 
+def test_write_whole_to_a_pipe(tmp_path):
+    path = tmp_path / 'pipe'
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    write_whole(path, 'text')
+    assert path.is_fifo() and os.read(reader, 9) == b'text'
+    os.close(reader)
+
+
 def test_write_whole(tmp_path):
     path = tmp_path / 'new' / 'file'
     for text in ('one', 'two'):

@@ -149,6 +149,29 @@ def test_which_comparisons_are_the_same(tmp_path, tool, monkeypatch):
             module.check_earlier(out, module.record_of(others, eval_set, out))
 
 
+def test_runs_in_another_order_are_the_same(tmp_path, tool):
+    runs, module = [('a', 'c.py', 'a.pth'), ('b', 'c.py', 'b.pth')], tool.module
+    (tmp_path / 'runs.json').write_text(module.record_of(runs, 'val', tmp_path))
+    (tmp_path / 'comparison.json').touch()
+    module.check_earlier(tmp_path, module.record_of(runs[::-1], 'val', tmp_path))
+
+
+def test_a_comparison_of_an_earlier_version(tmp_path, tool):
+    """It has no runs.json: its names and its set must be these."""
+    runs, module = [('a', 'c.py', 'a.pth'), ('b', 'c.py', 'b.pth')], tool.module
+    scores = {name: {'model': 1.0} for name, *_ in runs}
+    module.write_tables(tmp_path, scores, 'val', 3)
+    (tmp_path / 'pictures.png').touch()
+    module.check_earlier(tmp_path, module.record_of(runs, 'val', tmp_path))
+    others = [('a', 'c.py', 'a.pth'), ('c', 'c.py', 'b.pth')]
+    for names, eval_set in ((runs, 'test'), (runs[:1], 'val'), (others, 'val')):
+        with pytest.raises(ValueError, match='comparison.json exists'):
+            module.check_earlier(tmp_path, module.record_of(names, eval_set, tmp_path))
+    (tmp_path / 'comparison.json').write_text('["a", "b"]')
+    with pytest.raises(ValueError, match='comparison.json exists'):
+        module.check_earlier(tmp_path, module.record_of(runs, 'val', tmp_path))
+
+
 def test_scores_of_members(tool):
     assert tool.module.member_scores({'mIoU': 1.0, 'aAcc': 2.0}) == {'model': 1.0}
     assert tool.module.member_scores(

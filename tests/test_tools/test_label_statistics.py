@@ -37,6 +37,15 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_figures_go_to_a_device(folder, tool):
+    """It keeps nothing that would be replaced."""
+    tool.call(folder, '--json', '/dev/null')
+    assert Path('/dev/null').is_char_device()
+    (folder / 's.json').touch()
+    with pytest.raises(ValueError, match='s.json exists: give another name'):
+        tool.call(folder, '--json', folder / 's.json')
+
+
 def test_figures(folder, tool, capsys):
     tool.call(folder, '--json', folder / 'out' / 's.json')
     made = json.loads((folder / 'out' / 's.json').read_text())

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Tuple
+from typing import TYPE_CHECKING, Any, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -83,14 +83,36 @@ def record_of(runs: List[Tuple[str, str, str]], eval_set: str, out: Path) -> str
 
 def check_earlier(out: Path, record: str) -> None:
     """Raise where files of another comparison, or of something else, would be replaced."""
-    earlier = out / RUNS
-    if earlier.is_file() and earlier.read_bytes() == record.encode():
+    wanted = json.loads(record)
+    if (out / RUNS).exists():
+        known = json_of(out / RUNS) == wanted
+    else:  # an earlier version wrote no such file: names and set are all it tells
+        scores = json_of(out / SCORES)
+        known = isinstance(scores, dict) and set(scores) == set(wanted['runs'])
+        known = known and table_is_of(out / TABLE, wanted['eval_set'])
+    if known:
         return
     for name in (RUNS, SCORES, TABLE, PICTURES):
         if (out / name).exists():
             raise ValueError(
                 f'{out / name} exists, and is not of these runs and this set: give another --out'
             )
+
+
+def json_of(path: Path) -> Any:
+    """Content of a JSON file; None where it is no such file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def table_is_of(path: Path, eval_set: str) -> bool:
+    """Whether the first line of a table names an evaluation set, if there is a table."""
+    if not path.exists():
+        return True
+    first = path.read_bytes().split(b'\n', 1)[0] if path.is_file() else b''
+    return first.endswith(f' images of the {eval_set} set'.encode())
 
 
 def check_comparable(runs: List[Tuple[str, str, str]], eval_set: str) -> None:

@@ -20,9 +20,7 @@ def import_command(args: argparse.Namespace) -> None:
         if args.all is None or args.num is None or args.unlabeled:
             raise ValueError('a permutation needs --all and --num, and takes no --unlabeled')
         refuse_unused(
-            args,
-            ('img_dir', 'suffix'),
-            '{args.command} takes the stems of a permutation from --all',
+            args, ('img_dir', 'suffix'), 'import takes the stems of a permutation from --all'
         )
         split = import_permutation(args.labeled, args.all, args.num)
     elif args.num is not None:

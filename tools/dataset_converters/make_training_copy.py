@@ -63,18 +63,22 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_args(args: argparse.Namespace) -> None:
-    """Raise for arguments that would be unused."""
+    """Raise for arguments that would be unused, and for a source that does not exist."""
+    if args.verify and args.source is not None:
+        raise ValueError(
+            f'--verify takes OUT alone, as it reads the files of the copy: remove {args.source}'
+        )
     if not args.verify and args.source is None:
         raise ValueError('name a config or the root of a data set, and the folder of the copy')
-    refuse_unused(args, unused_names(args))
     if not args.verify and not Path(args.source).exists():
         raise FileNotFoundError(f'{args.source} does not exist: name a config or a folder')
+    refuse_unused(args, unused_names(args))
 
 
 def unused_names(args: argparse.Namespace) -> Tuple[str, ...]:
     """Arguments that what is asked for does not read."""
     if args.verify:
-        return ('source', *OF_CONFIG, *OF_FOLDER, *OF_COPY)
+        return (*OF_CONFIG, *OF_FOLDER, *OF_COPY)
     lossless = ('quality',) if args.format == 'raw' else ()
     return (*(OF_FOLDER if Path(args.source).is_file() else OF_CONFIG), *lossless)
 

@@ -137,6 +137,8 @@ def check_outputs(args: argparse.Namespace) -> None:
     """Raise before hours of scoring where a file cannot be written."""
     from mmseg_ctt.engine.out_paths import check_new_file
 
+    if args.overwrite and not (args.json or args.csv):
+        raise ValueError('--overwrite is for --json and --csv: name a file, or remove it')
     files = [check_new_file(path, args.overwrite) for path in (args.json, args.csv) if path]
     if len({file.resolve() for file in files}) < len(files):
         raise ValueError(f'--json and --csv are both {args.csv}: give one of them another name')

@@ -116,10 +116,9 @@ class Suite:
         self, part: Part, seconds: float, reason: Optional[str], result: Optional[dict]
     ) -> None:
         """Keep what a part gave."""
-        command = [word for word in part.command if word not in ('--out', '{out}')]
-        names = dict(out='OUT', streets='data/streets', authors='FOLDER')
+        names = dict(out=f'OUT/{part.folder}', streets='data/streets', authors='FOLDER')
         names['seconds'] = str(part.limit - SPARE)
-        command = [_filled(word, names) for word in command]  # no path of this machine
+        command = [_filled(word, names) for word in part.command]  # no path of this machine
         self.records.append(
             dict(
                 table=part.table,
