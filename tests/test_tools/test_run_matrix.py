@@ -257,7 +257,7 @@ def test_failed_cell_is_reported_and_the_others_go_on(here, call, capsys):
 
 def test_a_run_with_its_baseline_in_an_option(here, call, capsys):
     """It comes behind the baseline, and waits for it; a changed baseline makes it out of date."""
-    guard = dict(type='DoNoHarmHook', baseline='{baseline}')
+    guard = dict(type='DoNoHarmHook', baseline='{baseline}', patience=1)  # of two validations
     options = {'default_hooks.do_no_harm': guard, 'train_cfg.val_interval': 1}
     methods = dict(
         ctt=dict(config='semi_{split}.py', cfg_options=options),
