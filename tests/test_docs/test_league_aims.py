@@ -2,12 +2,10 @@
 """The table of aims of docs/league.md."""
 
 import pytest
-from toy_league import row
-
-from mmseg_ctt.lab.experiments.league import League
-from mmseg_ctt.lab.experiments.matrix import Cell, Matrix
+from toy_league import league, row
 
 QUESTIONS = {f'q{i}': f'q{i}_all' for i in range(5)}
+METHODS = ('plain', 'ctt_plus', 'ctt', 'lucky')
 # gains of two seeds on each question; the gap is 10 points, so that a mean of 5 is half of it
 NETWORK = [(4, 8), (5, 5), (9, 9), (0, -1), (1, 2)]
 ENSEMBLE = [(4, 8), (5, 5), (20, 20), (4, 4), (3, 3)]
@@ -20,21 +18,7 @@ def table(load_tool):
 
     def lines(rows):
         """Cells of both columns, of the head and of each row."""
-        methods = ('plain', 'ctt_plus', 'ctt', 'lucky')
-        cells = [
-            Cell(method, question, 0, 'c.py', {}) for method in methods for question in QUESTIONS
-        ]
-        matrix = Matrix(
-            cells=cells,
-            members=dict.fromkeys(methods[1:], 'teacher0'),
-            eval_sets=('val',),
-            out='docs/scores.csv',
-            work_dir='',
-            baseline='plain',
-            full_labels=None,
-            full_by_split=QUESTIONS,
-        )
-        text = aims_table(League(matrix, rows))
+        text = aims_table(league(rows, METHODS, QUESTIONS, 'teacher0'))
         head, _, *body = [line.strip('| ').split(' | ')[2:] for line in text.splitlines()[2:]]
         return text, head, body
 

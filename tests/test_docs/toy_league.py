@@ -33,17 +33,18 @@ ROWS = [
 ]
 
 
-def league(rows=ROWS, **changes):
-    cells = [Cell(method, split, 0, 'c.py', {}) for method in METHODS for split in QUESTIONS]
-    cells += [Cell('plain', split, 0, 'c.py', {}) for split in QUESTIONS.values()]
+def league(rows=ROWS, methods=METHODS, questions=QUESTIONS, member='student0', **changes):
+    """Of methods of which the first is labels alone, and which predict with one member."""
+    cells = [Cell(method, split, 0, 'c.py', {}) for method in methods for split in questions]
+    cells += [Cell('plain', split, 0, 'c.py', {}) for split in questions.values()]
     given = dict(
         cells=cells,
-        members=dict.fromkeys(METHODS[1:], 'student0'),
+        members=dict.fromkeys(methods[1:], member),
         eval_sets=('val',),
         out='docs/scores.csv',
         work_dir='',
         baseline='plain',
         full_labels=None,
-        full_by_split=QUESTIONS,
+        full_by_split=questions,
     )
     return League(Matrix(**{**given, **changes}), rows)
